@@ -1,0 +1,1 @@
+"""Resets and rotates the SIP credentials of office phones."""

@@ -1,0 +1,100 @@
+"""Who may touch which phone.
+
+A level says whether a caller may reset at all; a scope says which phones exist for it. The scope is a
+DynamoDB condition, so that it is checked inside the write: there is no moment between check and use.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, assert_never
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+
+from chalicelib.errors import AccessDenied
+
+
+class AccessLevel(StrEnum):
+    """The access levels of the platform's users."""
+
+    NO_LOGIN = "NO_LOGIN"
+    PERSONAL = "PERSONAL"
+    VIEWER = "VIEWER"
+    MANAGER = "MANAGER"
+    OWNER = "OWNER"
+    RESELLER = "RESELLER"
+    ADMIN = "ADMIN"
+
+
+Tenancy = Literal["customer", "reseller"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The phones that exist for a caller: those whose ``tenancy`` property is ``owner``, or all of them."""
+
+    tenancy: Tenancy | None = None
+    owner: str | None = None
+
+    def condition(self) -> Condition | None:
+        """The scope as a condition on the phone's item; None where every phone is in scope."""
+        return None if self.tenancy is None else Path(self.tenancy) == self.owner
+
+    def covers(self, *, customer: str | None, reseller: str | None) -> bool:
+        """The scope as a test of an item that was read."""
+        match self.tenancy:
+            case None:
+                return True
+            case "customer":
+                return customer == self.owner
+            case "reseller":
+                return reseller == self.owner
+            case _:
+                assert_never(self.tenancy)
+
+
+EVERY_PHONE = Scope()
+
+
+def tenancy_of(level: AccessLevel) -> Tenancy | None:
+    """Which of the phone's owners must be the caller's own; None where any phone will do.
+
+    Raises :class:`AccessDenied` for the levels that may not reset.
+    """
+    match level:
+        case AccessLevel.VIEWER | AccessLevel.MANAGER | AccessLevel.OWNER:
+            return "customer"
+        case AccessLevel.RESELLER:
+            return "reseller"
+        case AccessLevel.ADMIN:
+            return None
+        case AccessLevel.PERSONAL | AccessLevel.NO_LOGIN:
+            raise AccessDenied
+        case _:
+            assert_never(level)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Someone who asks: ``name`` is recorded with what they change, ``level`` is as they present it."""
+
+    name: str
+    level: str
+    customer: str | None = None
+    reseller: str | None = None
+
+    def scope(self) -> Scope:
+        """The phones this caller may reset.
+
+        Raises :class:`AccessDenied` for a level that may not, an unknown one, or one without its owner.
+        """
+        try:
+            tenancy = tenancy_of(AccessLevel(self.level))
+        except ValueError:
+            raise AccessDenied from None
+        if tenancy is None:
+            return EVERY_PHONE
+        owner = self.customer if tenancy == "customer" else self.reseller
+        if not owner:
+            raise AccessDenied
+        return Scope(tenancy, owner)

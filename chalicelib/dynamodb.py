@@ -1,0 +1,74 @@
+"""What our PynamoDB models share: how they connect, and what their failures mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.models import Model
+
+from chalicelib.errors import Unavailable
+from chalicelib.settings import Settings
+
+
+class ConditionFailed(Exception):
+    """A conditional write did not happen, because a clause of its condition does not hold."""
+
+
+class Connection:
+    """Base of every model's ``Meta``: at most about nine seconds for a call that keeps failing.
+
+    Three attempts of at most three seconds, and the SDK's back-off between them: inside the 29 seconds that
+    API Gateway waits, and far inside the life of a publisher.
+    """
+
+    connect_timeout_seconds = 1
+    read_timeout_seconds = 2
+    max_retry_attempts = 2
+    max_pool_connections = 32
+    region: str | None = None
+
+
+def bind(model: type[Model], *, table: str, settings: Settings) -> None:
+    """Points ``model`` at its table. Takes effect with the model's next first call."""
+    model.Meta.table_name = table
+    model.Meta.region = settings.region
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises what a failed call means for the caller in place of PynamoDB's exception.
+
+    :class:`ConditionFailed` for a condition that does not hold; :class:`Unavailable` when DynamoDB throttled,
+    failed or could not be reached, so that a write may or may not have happened. Everything else, such as a
+    missing permission or a malformed request, is a fault of ours and passes unchanged.
+    """
+    try:
+        yield
+    except PynamoDBException as error:
+        code = error.cause_response_code
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailed from error
+        if code is None or code in _TRANSIENT or code.isdigit():
+            raise Unavailable from error
+        raise
+
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. The SDK puts the
+# HTTP status in place of the code where an answer has no readable body; no code at all is a connection that
+# failed.
+_TRANSIENT = frozenset({
+    "InternalFailure",
+    "InternalServerError",
+    "ItemCollectionSizeLimitExceededException",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "SlowDown",
+    "ThrottlingException",
+    "Throttling",
+    "TransactionConflictException",
+})  # fmt: skip

@@ -1,0 +1,45 @@
+"""The service's settings: the only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What differs between deployments. See `docs/data-schema.md` for what lives under each name."""
+
+    region: str | None = None
+    """AWS region; None leaves it to the SDK's own configuration."""
+    phones_table: str = "SipPhones"
+    tokens_table: str = "ApiTokens"
+    event_bus: str = "sip-phones"
+    secret_prefix: str = "sip-phones/"
+    secret_kms_key: str | None = None
+    """Id or ARN of the customer-managed key for new secrets; None means Secrets Manager's own key."""
+    rotation_days: int = 0
+    """Days between scheduled rotations of a phone that has no period of its own; 0 means never."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Reads ``environ``; an unset or empty variable leaves the default.
+
+        Raises ``ValueError`` with the variable's name when a number is not one.
+        """
+        default = cls()
+        return cls(
+            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
+            phones_table=environ.get("PHONES_TABLE") or default.phones_table,
+            tokens_table=environ.get("TOKENS_TABLE") or default.tokens_table,
+            event_bus=environ.get("EVENT_BUS") or default.event_bus,
+            secret_prefix=environ.get("SECRET_PREFIX") or default.secret_prefix,
+            secret_kms_key=environ.get("SECRET_KMS_KEY") or None,
+            rotation_days=_days(environ, "ROTATION_DAYS", default.rotation_days),
+        )
+
+
+def _days(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{name}: expected a whole number of days, 0 for never, got {text!r}")
+    return int(text)
