@@ -5,7 +5,14 @@
 
 from typing import Any
 
-from pynamodb.attributes import BooleanAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    Attribute,
+    AttributeContainer,
+    BooleanAttribute,
+    MapAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
 
 
 class IpRestriction(MapAttribute[str, Any]):
@@ -76,3 +83,16 @@ class Status(MapAttribute[str, Any]):
     local_ip_address = UnicodeAttribute(attr_name="localIpAddress", null=True)
     public_ip_address = UnicodeAttribute(attr_name="publicIpAddress", null=True)
     user_agent = UnicodeAttribute(attr_name="userAgent", null=True)
+
+
+def plain(value: Any) -> Any:
+    """A model, a map or a list of maps as plain JSON values, in the order of declaration, without nulls."""
+    if isinstance(value, AttributeContainer):
+        return {
+            attribute.attr_name: plain(part)
+            for name, attribute in vars(type(value)).items()
+            if isinstance(attribute, Attribute) and (part := value.attribute_values.get(name)) is not None
+        }
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    return value

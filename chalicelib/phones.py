@@ -5,6 +5,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ from chalicelib.access import Scope
 from chalicelib.credentials import Credentials, new_id
 from chalicelib.dynamodb import ConditionFailed, Connection, translated_errors
 from chalicelib.errors import NotFound
-from chalicelib.phone_properties import Codec, IpRestriction, Network, Ringer, Softkey, Status, Volume
+from chalicelib.phone_properties import Codec, IpRestriction, Network, Ringer, Softkey, Status, Volume, plain
 from chalicelib.rotation import period
 
 PUBLISHER_LIFE = timedelta(minutes=2)
@@ -126,8 +127,7 @@ class SipPhones(Model):
 
     def document(self) -> dict[str, Any]:
         """The phone as the API answers it, credentials included; properties without a value are left out."""
-        item = self.to_simple_dict(force=True)
-        return {name: item[name] for name in DOCUMENT if name in item}
+        return {name: value for name, value in plain(self).items() if name in DOCUMENT}
 
     @classmethod
     def find(cls, phone_id: str) -> Self | None:
@@ -206,6 +206,60 @@ class SipPhones(Model):
         return True
 
     @classmethod
+    def adopt(cls, document: Mapping[str, Any], change: Change) -> Self:
+        """Adds the phone of ``document`` with the pair of ``change`` in force.
+
+        ``document`` has the phone's properties under their own names, as `docs/openapi.yaml` has them.
+        Raises :class:`~chalicelib.dynamodb.ConditionFailed` when the phone is in the table already;
+        :class:`~chalicelib.errors.Unavailable`.
+        """
+        phone = cls()
+        phone.from_simple_dict(dict(document))
+        phone.username = change.credentials.username
+        phone.password = change.credentials.password
+        phone.credentials_id = change.credentials_id
+        phone.credentials_changed_at = change.changed_at
+        phone.changed_by = change.changed_by
+        phone.changed_via = change.changed_via
+        phone.recent_requests = {}
+        phone.unsettled = {change.credentials_id}
+        phone.tend_shard = shard_of(phone.id)
+        phone.tend_at = change.changed_at + PUBLISHER_LIFE
+        with translated_errors():
+            phone.save(condition=cls.id.does_not_exist())
+        return phone
+
+    def differences(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """The properties of ``document`` that the phone has otherwise; None for one to be cleared.
+
+        Credentials are not compared: only a reset changes them.
+        """
+        own = self.to_simple_dict(force=True)
+        return {
+            name: value
+            for name, value in document.items()
+            if name not in {"username", "password"} and own.get(name) != value
+        }
+
+    def revise(self, properties: Mapping[str, Any], *, token: str, now: datetime) -> None:
+        """Sets properties of the phone, or clears those that are None, and lists ``token`` as unsettled.
+
+        What the properties change elsewhere, such as the owner in the mirror and the due date, is complete
+        when ``token`` is settled. Raises :class:`~chalicelib.dynamodb.ConditionFailed` when the phone is
+        gone; :class:`~chalicelib.errors.Unavailable`.
+        """
+        cls = type(self)
+        revised = cls()
+        revised.from_simple_dict({name: value for name, value in properties.items() if value is not None})
+        actions: list[Action] = [cls.unsettled.add({token}), cls.tend_at.set(now + PUBLISHER_LIFE)]
+        for name in properties:
+            attribute_name = cls._dynamo_to_python_attr(name)
+            attribute, value = getattr(cls, attribute_name), getattr(revised, attribute_name)
+            actions.append(attribute.remove() if value is None else attribute.set(value))
+        with translated_errors():
+            self.update(actions=actions, condition=cls.id.exists())
+
+    @classmethod
     def remember_requests(cls, phone_id: str) -> None:
         """Gives a phone that was not made by our import the empty map in which a commit records its key."""
         empty: dict[str, Any] = {}
@@ -249,12 +303,12 @@ class SipPhones(Model):
         ]
 
 
-DOCUMENT = (
+DOCUMENT = frozenset({
     "_id", "pbxCluster", "sipPhoneModel", "extension", "customer", "macAddress", "handsetIndex",
     "handsetAddress", "callWaiting", "notes", "ip", "username", "password", "ringer", "volume", "softkeys",
     "codec", "network", "status",
-)  # fmt: skip
-"""The properties of the phone as the API shows it, in the order of its documentation."""
+})  # fmt: skip
+"""The properties of the phone that the API shows."""
 
 
 def canonical_id(text: str) -> str:

@@ -108,7 +108,7 @@ class Resets:
         copied = self._copy(phone, token=token, is_new=is_new)
         if not (announced.result() and copied):
             return False
-        return self._settle(phone, token)
+        return self.settle(phone, token=token)
 
     def _announce(self, phone: SipPhones) -> bool:
         announcement = Announcement(
@@ -143,7 +143,8 @@ class Resets:
             return False
         return True
 
-    def _settle(self, phone: SipPhones, token: str) -> bool:
+    def settle(self, phone: SipPhones, *, token: str) -> bool:
+        """Records that ``token`` is complete and when the phone is next due. False when that has to wait."""
         due = next_rotation(
             changed_at=phone.credentials_changed_at,
             credentials_id=phone.credentials_id,

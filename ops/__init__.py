@@ -1,0 +1,1 @@
+"""What runs beside the service and is never shipped to Lambda."""

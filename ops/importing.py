@@ -1,0 +1,92 @@
+"""Brings phones into the table, from JSON Lines or a JSON array.
+
+A phone that brings its username and password keeps them; otherwise a pair is generated. A phone that is in
+the table already gets the record's other properties and keeps the pair in force.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from chalicelib.credentials import Credentials, generate, new_id
+from chalicelib.dynamodb import ConditionFailed
+from chalicelib.errors import Unavailable
+from chalicelib.phones import Change, SipPhones
+from chalicelib.services import Services
+from ops.phone_records import BadRecord, Record
+
+WORKERS = 16
+_BATCH = 256
+
+
+class Outcome(StrEnum):
+    """What became of a record."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the record on ``line``, and why if it did not go in."""
+
+    line: int
+    outcome: Outcome
+    reason: str = ""
+    pending: bool = False
+    """The phone is in; its copy in Secrets Manager or its announcement follows later."""
+
+
+def import_phones(services: Services, records: Iterable[Record | BadRecord], *, by: str) -> Iterator[Result]:
+    """Imports ``records``, several at once, and yields what became of each, in their order."""
+    records = iter(records)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="import") as workers:
+        while batch := list(islice(records, _BATCH)):
+            yield from workers.map(lambda record: _import_record(services, record, by), batch)
+
+
+def _import_record(services: Services, record: Record | BadRecord, by: str) -> Result:
+    if isinstance(record, BadRecord):
+        return Result(record.line, Outcome.REFUSED, record.reason)
+    try:
+        outcome, settled = _import_phone(services, record.phone, by)
+    except Unavailable:
+        return Result(record.line, Outcome.FAILED, "DynamoDB did not answer; import the file again")
+    except ConditionFailed:
+        return Result(record.line, Outcome.FAILED, "the phone was deleted meanwhile; import the file again")
+    return Result(record.line, outcome, pending=not settled)
+
+
+def _import_phone(services: Services, phone: dict[str, Any], by: str) -> tuple[Outcome, bool]:
+    resets = services.resets
+    now = services.clock()
+    brought = "username" in phone
+    change = Change(
+        credentials=Credentials(phone["username"], phone["password"]) if brought else generate(),
+        changed_at=now,
+        changed_by=by,
+        changed_via="import",
+    )
+    try:
+        added = SipPhones.adopt({name: value for name, value in phone.items() if value is not None}, change)
+        return Outcome.ADDED, resets.publish(added, token=change.credentials_id, is_new=True)
+    except ConditionFailed:
+        present = SipPhones.find(phone["_id"])
+    if present is None:
+        raise ConditionFailed
+    if differences := present.differences(phone):
+        token = new_id()
+        present.revise(differences, token=token, now=now)
+        if differences.keys() & {"customer", "reseller"}:
+            return Outcome.CHANGED, resets.publish(present, token=token)
+        return Outcome.CHANGED, resets.settle(present, token=token)
+    # What an interrupted import left to do; also our own phone, where the answer to its write was lost.
+    settled = not present.unsettled or resets.publish(present, token=present.credentials_id)
+    ours = present.credentials_id == change.credentials_id
+    return (Outcome.ADDED if ours else Outcome.UNCHANGED), settled
