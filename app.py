@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, Request, Response
@@ -15,8 +15,8 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
 
 RESET = "/pbx/sipphone/{sipPhoneId}/resetcredentials"
-RESET_METHODS = ("GET", "POST")
 OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
+ALLOW = "GET, POST, OPTIONS"
 
 app = Chalice(app_name="sip-credentials", configure_logs=False)
 
@@ -30,6 +30,12 @@ def services() -> Services:
 def request() -> Request:
     """The request being answered."""
     return cast(Request, app.current_request)  # only views ask, and Chalice sets it before it calls them
+
+
+def respond(body: Any, headers: Mapping[str, str] = {}, *, status: int = 200) -> Response:
+    """An answer as JSON, which nobody may store."""
+    standard = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Response(body, {**standard, **headers}, status)
 
 
 def answers(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -46,10 +52,7 @@ def answers(view: Callable[..., Response]) -> Callable[..., Response]:
         except Exception:  # noqa: BLE001 - the last boundary: the cause goes to the log, never to the caller
             logger.exception("unexpected failure")
             answer = InternalError()
-        headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
-        if isinstance(answer, MethodNotAllowed):
-            headers["Allow"] = ", ".join((*RESET_METHODS, "OPTIONS"))
-        return Response(answer.body(request_id), headers, answer.code)
+        return respond(answer.body(request_id), status=answer.code)
 
     return answering
 
@@ -82,7 +85,7 @@ def api_token(presented: AuthRequest) -> AuthResponse:
     )
 
 
-@app.route(RESET, methods=RESET_METHODS, authorizer=api_token, content_types=[])
+@app.route(RESET, methods=("GET", "POST"), authorizer=api_token, content_types=[])
 @answers
 def reset_credentials_over_http(**path: str) -> Response:
     """Resets the phone and answers with the whole of it, new credentials included."""
@@ -94,14 +97,13 @@ def reset_credentials_over_http(**path: str) -> Response:
         changed_via="http",
         request_key=idempotency_key(request().headers.get("Idempotency-Key")),
     )
-    headers: dict[str, str | list[str]] = {
-        "Cache-Control": "no-store",
+    headers = {
         "Credentials-Id": reset.phone.credentials_id,
         "Credentials-Mirror": "current" if reset.mirrored else "pending",
     }
     if reset.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return Response(reset.phone.document(), headers)
+    return respond(reset.phone.document(), headers)
 
 
 @app.route(RESET, methods=OTHER_METHODS, content_types=[])
@@ -109,8 +111,9 @@ def reset_credentials_over_http(**path: str) -> Response:
 def refuse_method(**path: str) -> Response:  # noqa: ARG001 - Chalice passes the path
     """Answers every other method without touching the phone."""
     if request().method == "OPTIONS":
-        return Response("", {"Allow": ", ".join((*RESET_METHODS, "OPTIONS"))}, 204)
-    raise MethodNotAllowed
+        return respond("", {"Allow": ALLOW}, status=204)
+    refusal = MethodNotAllowed()
+    return respond(refusal.body(request().context["requestId"]), {"Allow": ALLOW}, status=refusal.code)
 
 
 def caller_of(context: dict[str, Any]) -> Caller:

@@ -45,7 +45,9 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except PynamoDBException as error:
-        code = error.cause_response_code
+        # Not `error.cause_response_code`: it fails itself where the SDK got no response at all.
+        response = getattr(error.cause, "response", None) or {}
+        code = response.get("Error", {}).get("Code")
         if code == "ConditionalCheckFailedException":
             raise ConditionFailed from error
         if code is None or code in _TRANSIENT or code.isdigit():

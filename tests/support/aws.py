@@ -1,0 +1,132 @@
+"""The engines that tests run on, and a look at, or a hand in, every request the SDK sends."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import botocore.handlers
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
+from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
+
+import app
+from chalicelib.phones import SipPhones
+from chalicelib.settings import Settings
+from chalicelib.tokens import ApiTokens
+from ops.local_aws import create_resources, free_port, simulator
+
+Handler = Callable[[str, AWSPreparedRequest], AWSResponse | None]
+
+
+@dataclass
+class Wire:
+    """Between the SDK and AWS: sees each request as it is sent, retries included, and can spoil it."""
+
+    engine: str = ""
+    sent: list[str] = field(default_factory=list)
+    _faults: list[tuple[str, Handler]] = field(default_factory=list)
+
+    def on_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        self.sent.append(operation)
+        for place, (faulty, fault) in enumerate(self._faults):
+            if faulty == operation:
+                del self._faults[place]
+                return fault(event_name, request) or botocore_stubber(event_name, request)
+        return botocore_stubber(event_name, request)
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[str]]:
+        """The operations sent meanwhile, in their order."""
+        del self.sent[:]
+        yield self.sent
+
+    def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
+        """AWS answers the next requests for ``operation`` with an error, and does nothing."""
+        body = f'{{"__type": "{code}", "message": "refused by the test"}}'.encode()
+
+        def answer(_event: str, request: AWSPreparedRequest) -> AWSResponse:
+            return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
+
+        self._faults += [(operation, answer)] * times
+
+    def drop(self, operation: str, *, times: int = 1) -> None:
+        """The connection breaks before AWS has the next requests for ``operation``."""
+
+        def broken(_event: str, request: AWSPreparedRequest) -> None:
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+        self._faults += [(operation, broken)] * times
+
+    def lose_answer(self, operation: str, *, then: Callable[[], object] = lambda: None) -> None:
+        """AWS does what the next request for ``operation`` asks, then the connection breaks.
+
+        ``then`` runs before the SDK notices.
+        """
+
+        def lost(event: str, request: AWSPreparedRequest) -> None:
+            self.perform(event, request)
+            then()
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+        self._faults.append((operation, lost))
+
+    def hold(self, operation: str, until: Callable[[], object]) -> None:
+        """The next request for ``operation`` reaches AWS after ``until`` has returned."""
+
+        def held(_event: str, _request: AWSPreparedRequest) -> None:
+            until()
+
+        self._faults.append((operation, held))
+
+    def perform(self, event: str, request: AWSPreparedRequest) -> None:
+        """Sends a request by itself."""
+        if self.engine == "moto":
+            botocore_stubber(event, request)
+        else:
+            URLLib3Session().send(request)
+
+    def mend(self) -> None:
+        """Takes back every fault that has not happened."""
+        del self._faults[:]
+
+
+wire = Wire()
+# In place of moto's own handler, which would act on a request even where another one answers it. Outside
+# `mock_aws` it answers nothing, and the request goes out.
+botocore.handlers.BUILTIN_HANDLERS.remove(("before-send", botocore_stubber))
+botocore.handlers.BUILTIN_HANDLERS.append(("before-send", wire.on_send))
+
+
+@contextmanager
+def engine_running(name: str) -> Iterator[str]:
+    """Everything that the service needs, on moto (in this process) or roto (a server)."""
+    with ExitStack() as cleanup:
+        os.environ.pop("AWS_ENDPOINT_URL", None)
+        if name == "moto":
+            cleanup.enter_context(mock_aws())
+        else:
+            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
+            url = cleanup.enter_context(simulator(free_port(), data=None, log=folder / "roto.log"))
+            os.environ["AWS_ENDPOINT_URL"] = url
+        wire.engine = name
+        forget_clients()
+        app.services()
+        create_resources(Settings.from_env())
+        yield name
+        forget_clients()
+
+
+def forget_clients() -> None:
+    """Makes the next call connect anew, to whatever the environment names by then."""
+    app.services.cache_clear()
+    SipPhones._connection = None
+    ApiTokens._connection = None

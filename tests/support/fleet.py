@@ -1,0 +1,64 @@
+"""Phones and callers for tests. Every id is fresh, so that tests share an engine and nothing else."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import app
+from chalicelib import tokens
+from chalicelib.access import AccessLevel
+from chalicelib.phones import SipPhones
+from ops.importing import Result, import_phones
+from ops.phone_records import Record, read_records
+
+
+def new_phone_id() -> str:
+    return secrets.token_hex(12).upper()
+
+
+def new_owner() -> str:
+    return secrets.token_hex(6)
+
+
+def imported(**properties: Any) -> SipPhones:
+    """A phone as an import leaves it: mirrored, announced, settled."""
+    phone = {"_id": new_phone_id(), "customer": new_owner(), **properties}
+    (result,) = import_phones(app.services(), [Record(1, phone)], by="test")
+    assert not result.reason, result
+    return stored(phone["_id"])
+
+
+def import_lines(*lines: str) -> list[Result]:
+    return list(import_phones(app.services(), read_records(lines), by="test"))
+
+
+def stored(phone_id: str) -> SipPhones:
+    """The phone as the table has it."""
+    phone = SipPhones.find(phone_id)
+    assert phone is not None
+    return phone
+
+
+def pair_of(phone: SipPhones) -> tuple[str, str]:
+    return phone.username, phone.password
+
+
+def bearer(level: AccessLevel, *, customer: str | None = None, reseller: str | None = None) -> dict[str, str]:
+    """The header of a caller with a fresh token."""
+    text = tokens.issue(
+        level,
+        customer=customer,
+        reseller=reseller,
+        description="test",
+        lifetime=timedelta(hours=1),
+        now=app.services().clock(),
+    )
+    return {"Authorization": f"Bearer {text}"}
+
+
+def admin() -> dict[str, str]:
+    return bearer(AccessLevel.ADMIN)
+
+
+def reset_path(phone_id: str) -> str:
+    return f"/pbx/sipphone/{phone_id}/resetcredentials"
