@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from jsonschema.protocols import Validator
 
 OPENAPI = Path(__file__).parent.parent / "docs" / "openapi.yaml"
 MAX_RECORD_BYTES = 256 * 1024
@@ -141,7 +143,7 @@ def _join(path: str, name: str) -> str:
 
 def _known(schema: dict[str, Any]) -> set[str]:
     """The properties that an object may have, those of the schema it builds on included."""
-    base = _openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
+    base = openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
     return {*schema["properties"], *base.get("properties", ())}
 
 
@@ -157,18 +159,24 @@ def _expected(schema: dict[str, Any]) -> str:
 
 
 @cache
-def _openapi() -> dict[str, Any]:
+def openapi() -> dict[str, Any]:
+    """The API's description, parsed."""
     document: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())
     return document
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(
-        {**_openapi(), "$ref": "#/components/schemas/ImportedSipPhone"}, format_checker=_FORMATS
-    )
+def _validator() -> Validator:
+    return _Validator({**openapi(), "$ref": "#/components/schemas/ImportedSipPhone"}, format_checker=_FORMATS)
 
 
+def _pattern(_: Validator, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    # JSON Schema means ECMAScript's "$", the very end; Python's also matches before a last line feed.
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield ValidationError("does not match")
+
+
+_Validator: type[Validator] = validators.extend(Draft202012Validator, {"pattern": _pattern})
 _FORMATS = FormatChecker(["ipv4", "ipv6", "date-time"])
 
 
