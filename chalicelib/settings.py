@@ -28,7 +28,7 @@ class Settings:
         """
         default = cls()
         return cls(
-            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
+            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
             phones_table=environ.get("PHONES_TABLE") or default.phones_table,
             tokens_table=environ.get("TOKENS_TABLE") or default.tokens_table,
             event_bus=environ.get("EVENT_BUS") or default.event_bus,

@@ -33,10 +33,14 @@ class Wire:
     engine: str = ""
     sent: list[str] = field(default_factory=list)
     _faults: list[tuple[str, Handler]] = field(default_factory=list)
+    _watchers: list[tuple[str, Callable[[AWSPreparedRequest], object]]] = field(default_factory=list)
 
     def on_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
         self.sent.append(operation)
+        for watched, look in self._watchers:
+            if watched == operation:
+                look(request)
         for place, (faulty, fault) in enumerate(self._faults):
             if faulty == operation:
                 del self._faults[place]
@@ -48,6 +52,14 @@ class Wire:
         """The operations sent meanwhile, in their order."""
         del self.sent[:]
         yield self.sent
+
+    @contextmanager
+    def watched(self, operation: str, look: Callable[[AWSPreparedRequest], object]) -> Iterator[None]:
+        """Shows each request for ``operation`` to ``look``."""
+        watcher = (operation, look)
+        self._watchers.append(watcher)
+        yield
+        self._watchers.remove(watcher)
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
         """AWS answers the next requests for ``operation`` with an error, and does nothing."""
