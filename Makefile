@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PORT AWS_PORT
 
-.PHONY: install run test check format lock clean
+.PHONY: install run test test-versions check format lock clean
 
 install: $(VENV)/.installed
 
@@ -21,10 +21,21 @@ run: install
 test: install
 	$(BIN)/python -m pytest
 
+# The tests on the other supported Pythons, those of them that this machine has.
+test-versions:
+	@for version in 3.12 3.13; do \
+		for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python none; do \
+			$$python -c '' 2>/dev/null && break; \
+		done; \
+		if [ $$python = none ]; then echo "Python $$version is not on this machine: not tested"; continue; fi; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: install
 	$(BIN)/ruff format .
@@ -38,4 +49,4 @@ lock: install
 		--group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	rm -rf .venv .venv-* .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build

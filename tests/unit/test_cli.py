@@ -21,9 +21,11 @@ pytestmark = [pytest.mark.engine("roto"), pytest.mark.usefixtures("engine")]
 
 
 def phones(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line. An empty variable of ``environment`` is one that is not set."""
+    variables = {name: value for name, value in {**os.environ, **environment}.items() if value}
     return subprocess.run(
         [sys.executable, "-m", "ops.cli", *arguments],
-        cwd=PROJECT, input=stdin, capture_output=True, text=True, check=False, env={**os.environ, **environment},
+        cwd=PROJECT, input=stdin, capture_output=True, text=True, check=False, env=variables,
     )  # fmt: skip
 
 
