@@ -4,6 +4,7 @@ A level says whether a caller may reset at all; a scope says which phones exist 
 DynamoDB condition, so that it is checked inside the write: there is no moment between check and use.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, assert_never
@@ -82,6 +83,26 @@ class Caller:
     level: str
     customer: str | None = None
     reseller: str | None = None
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, str]) -> "Caller":
+        """The caller as the authorizer described it to API Gateway."""
+        return cls(
+            name=context["tokenId"],
+            level=context["accessLevel"],
+            customer=context.get("customer"),
+            reseller=context.get("reseller"),
+        )
+
+    def context(self) -> dict[str, str]:
+        """The caller as the authorizer describes it to API Gateway, which takes texts and no nulls."""
+        context = {
+            "tokenId": self.name,
+            "accessLevel": self.level,
+            "customer": self.customer,
+            "reseller": self.reseller,
+        }
+        return {name: value for name, value in context.items() if value is not None}
 
     def scope(self) -> Scope:
         """The phones this caller may reset.

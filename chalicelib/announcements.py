@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.aws import CallFailed
 from chalicelib.clock import timestamp
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ RESET = "SIP Phone Credentials Reset"
 ChangedVia = Literal["http", "lambda", "schedule", "import"]
 
 
-class AnnouncementFailed(Exception):
-    """The bus did not take the event. ``str(error)`` is the AWS error code or the SDK's exception."""
+class AnnouncementFailed(CallFailed):
+    """The bus did not take the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Announcement:
     changed_at: datetime
     changed_via: str
     changed_by: str
+    reason: str | None
     secret_name: str
 
     def detail(self) -> dict[str, str | None]:
@@ -45,6 +47,7 @@ class Announcement:
             "changedAt": timestamp(self.changed_at),
             "changedVia": self.changed_via,
             "changedBy": self.changed_by,
+            "reason": self.reason,
             "secretName": self.secret_name,
         }
 
@@ -74,9 +77,11 @@ class Announcements:
                     }
                 ]
             )
-        except ClientError as failure:
-            raise AnnouncementFailed(failure.response["Error"]["Code"]) from failure
-        except BotoCoreError as failure:
-            raise AnnouncementFailed(type(failure).__name__) from failure
+        except (ClientError, BotoCoreError) as failure:
+            raise AnnouncementFailed.because(failure) from failure
         if answer["FailedEntryCount"]:
-            raise AnnouncementFailed(answer["Entries"][0].get("ErrorCode", "FailedEntry"))
+            code = answer["Entries"][0].get("ErrorCode", "FailedEntry")
+            raise AnnouncementFailed(code, transient=code in _TRANSIENT_ENTRY_ERRORS)
+
+
+_TRANSIENT_ENTRY_ERRORS = frozenset({"ThrottlingException", "InternalFailure", "InternalException"})

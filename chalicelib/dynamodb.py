@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
+from pynamodb.attributes import Attribute
+from pynamodb.constants import NUMBER
 from pynamodb.exceptions import PynamoDBException
 from pynamodb.models import Model
 
@@ -12,6 +15,23 @@ from chalicelib.settings import Settings
 
 class ConditionFailed(Exception):
     """A conditional write did not happen, because a clause of its condition does not hold."""
+
+
+class EpochSeconds(Attribute[datetime]):
+    """A moment in UTC, kept as a number of whole seconds.
+
+    Not PynamoDB's ``TTLAttribute``: a table made with one deletes its items when that moment has come.
+    """
+
+    attr_type = NUMBER
+
+    def serialize(self, value: datetime) -> str:
+        """The seconds since 1970, as DynamoDB takes numbers."""
+        return str(int(value.timestamp()))
+
+    def deserialize(self, value: str) -> datetime:
+        """The moment again."""
+        return datetime.fromtimestamp(int(value), UTC)
 
 
 class Connection:

@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.aws import CallFailed
 from chalicelib.clock import timestamp
 from chalicelib.credentials import Credentials
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_secretsmanager.type_defs import CreateSecretRequestTypeDef
+    from mypy_boto3_secretsmanager.type_defs import CreateSecretRequestTypeDef, PutSecretValueRequestTypeDef
 
 SERVICE = "sip-credentials"
+FENCE = "SIP-CREDENTIALS-FENCE"
+"""The label of versions that only use up their token."""
+
 _STEPS = 4
 
 
-class MirrorUnavailable(Exception):
-    """The copy could not be written. ``str(error)`` is the AWS error code or the SDK's exception."""
+class MirrorUnavailable(CallFailed):
+    """The copy could not be written."""
+
+
+class TokenUsed(MirrorUnavailable):
+    """The token is the id of a version with another value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +74,48 @@ class Mirror:
         Raises :class:`MirrorUnavailable`.
         https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
         """
-        write = self._create if is_new else self._put_value
+        return self._write(copy, token, is_new=is_new, labels=None)
+
+    def fence(self, copy: Copy, *, token: str) -> None:
+        """Uses up ``token``, so that a publisher which still holds it can never make its version current.
+
+        A version's value cannot change: if the token has none yet, it gets ``copy``, under a label of its own
+        that leaves the current version where it is. Raises :class:`MirrorUnavailable`.
+        """
+        try:
+            self._write(copy, token, is_new=False, labels=[FENCE])
+        except TokenUsed:
+            return
+
+    def _write(self, copy: Copy, token: str, *, is_new: bool, labels: list[str] | None) -> str:
+        create = is_new
         # A refusal says what to do instead. Others may be doing the same to the same secret, so the next step
         # can be refused as well, but not for long.
         for _ in range(_STEPS):
             try:
-                return write(copy, token)
+                return self._create(copy, token) if create else self._put_value(copy, token, labels)
             except self.client.exceptions.ResourceNotFoundException:
-                write = self._create
+                create = True
             except self.client.exceptions.ResourceExistsException as refusal:
-                if write == self._put_value:  # the token has another value: never ours to overwrite
-                    raise _unavailable(refusal) from refusal
-                write = self._put_value
-            except self.client.exceptions.InvalidRequestException:
-                write = self._restore_and_put_value  # marked for deletion
+                if not create:
+                    raise TokenUsed.because(refusal) from refusal
+                create = False
+            except self.client.exceptions.InvalidRequestException:  # marked for deletion
+                self._restore(copy)
+                create = False
             except (ClientError, BotoCoreError) as failure:
-                raise _unavailable(failure) from failure
-        raise MirrorUnavailable("Contention")
+                raise MirrorUnavailable.because(failure) from failure
+        raise MirrorUnavailable("Contention", transient=True)
 
-    def _put_value(self, copy: Copy, token: str) -> str:
-        return self.client.put_secret_value(
-            SecretId=self.secret_name(copy.phone_id), SecretString=copy.text(), ClientRequestToken=token
-        )["ARN"]
+    def _put_value(self, copy: Copy, token: str, labels: list[str] | None) -> str:
+        value: PutSecretValueRequestTypeDef = {
+            "SecretId": self.secret_name(copy.phone_id),
+            "SecretString": copy.text(),
+            "ClientRequestToken": token,
+        }
+        if labels is not None:
+            value["VersionStages"] = labels
+        return self.client.put_secret_value(**value)["ARN"]
 
     def _create(self, copy: Copy, token: str) -> str:
         tags = {"service": SERVICE} | ({"customer": copy.customer} if copy.customer else {})
@@ -102,12 +130,10 @@ class Mirror:
             secret["KmsKeyId"] = self.kms_key
         return self.client.create_secret(**secret)["ARN"]
 
-    def _restore_and_put_value(self, copy: Copy, token: str) -> str:
-        self.client.restore_secret(SecretId=self.secret_name(copy.phone_id))
-        return self._put_value(copy, token)
-
-
-def _unavailable(failure: ClientError | BotoCoreError) -> MirrorUnavailable:
-    if isinstance(failure, ClientError):
-        return MirrorUnavailable(failure.response["Error"]["Code"])
-    return MirrorUnavailable(type(failure).__name__)
+    def _restore(self, copy: Copy) -> None:
+        try:
+            self.client.restore_secret(SecretId=self.secret_name(copy.phone_id))
+        except self.client.exceptions.ResourceNotFoundException:
+            return  # gone for good meanwhile: the next step creates it
+        except (ClientError, BotoCoreError) as failure:
+            raise MirrorUnavailable.because(failure) from failure

@@ -5,19 +5,20 @@
 one of the two fails, the phone stays on the agenda and the copies follow later.
 """
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 
-from chalicelib.access import Scope
-from chalicelib.announcements import Announcement, AnnouncementFailed, Announcements, ChangedVia
+from chalicelib import idempotency, phone_writes
+from chalicelib.access import EVERY_PHONE, Scope
+from chalicelib.announcements import ChangedVia
 from chalicelib.clock import Clock
-from chalicelib.credentials import Credentials, generate
+from chalicelib.credentials import generate
 from chalicelib.dynamodb import ConditionFailed
 from chalicelib.errors import NotFound, Superseded, Unavailable
-from chalicelib.mirror import Copy, Mirror, MirrorUnavailable
-from chalicelib.phones import Change, SipPhones, canonical_id
-from chalicelib.rotation import next_rotation
-from chalicelib.telemetry import logger
+from chalicelib.phone_writes import Change, Due
+from chalicelib.phones import SipPhones, canonical_id
+from chalicelib.publishing import Publication, Publisher
+from chalicelib.telemetry import count_reset, logger
 
 # A clause that failed can hold again at the next attempt, for instance when the phone changed hands or a key
 # grew too old in between. Three such turns in one request do not happen by chance.
@@ -29,30 +30,40 @@ class Reset:
     """A reset that succeeded: the phone with the pair in force."""
 
     phone: SipPhones
-    mirrored: bool
-    """The mirror has the pair and the announcement is out; otherwise they follow."""
+    publication: Publication
     replayed: bool
     """An earlier request with the same idempotency key had made this reset already."""
+
+    @property
+    def mirrored(self) -> bool:
+        """The mirror has the pair and the announcement is out; otherwise they follow."""
+        return self.publication is Publication.SETTLED
+
+
+class NotDue(Exception):
+    """A phone that was to be rotated is not due. ``phone`` is how it was found, None if it is gone."""
+
+    def __init__(self, phone: SipPhones | None) -> None:
+        super().__init__()
+        self.phone = phone
 
 
 @dataclass(frozen=True, slots=True)
 class Resets:
-    """The use case, with what it works on. ``background`` runs the announcement beside the mirror's write."""
+    """The use case, with what it works on."""
 
-    mirror: Mirror
-    announcements: Announcements
-    background: Executor
+    publisher: Publisher
     clock: Clock
-    fleet_rotation_days: int
 
     def reset(
         self,
         phone_id: str,
         *,
-        scope: Scope,
         changed_by: str,
         changed_via: ChangedVia,
+        scope: Scope = EVERY_PHONE,
         request_key: str | None = None,
+        reason: str | None = None,
     ) -> Reset:
         """Generates a new pair for the phone and puts it in force, once per ``request_key``.
 
@@ -61,97 +72,85 @@ class Resets:
         answer: then the same request with the same key settles what happened.
         """
         phone_id = canonical_id(phone_id)
-        change = Change(
+        change = self._new_change(changed_by, changed_via, request_key, reason)
+        phone, replayed = self._commit(phone_id, change, scope)
+        return self._published(phone, changed_via, replayed=replayed)
+
+    def rotate(self, phone_id: str, due_at: datetime) -> Reset:
+        """Resets the phone because its date ``due_at`` has come.
+
+        However often a date is acted upon, and by however many at once, the phone is rotated once for it.
+        Raises :class:`NotDue` when it is not to be rotated now, and :class:`Unavailable`.
+        """
+        change = self._new_change("tend", "schedule")
+        due = Due(at=due_at, fleet_days=self.publisher.fleet_rotation_days)
+        try:
+            phone = phone_writes.commit(phone_id, change, due=due)
+        except ConditionFailed:
+            found = SipPhones.find(phone_id)
+            # Our own attempt whose answer was lost.
+            if found is None or found.credentials_id != change.credentials_id:
+                raise NotDue(found) from None
+            phone = found
+        return self._published(phone, "schedule", replayed=False)
+
+    def _new_change(
+        self,
+        changed_by: str,
+        changed_via: ChangedVia,
+        request_key: str | None = None,
+        reason: str | None = None,
+    ) -> Change:
+        return Change(
             credentials=generate(),
             changed_at=self.clock(),
             changed_by=changed_by,
             changed_via=changed_via,
             request_key=request_key,
+            reason=reason,
         )
-        phone, replayed = self._commit(phone_id, change, scope)
-        mirrored = self.publish(phone, token=phone.credentials_id) if phone.unsettled else True
-        logger.info(
-            "credentials reset",
-            sipPhoneId=phone.id,
-            credentialsId=phone.credentials_id,
-            changedVia=changed_via,
-            mirrored=mirrored,
-            replayed=replayed,
-        )
-        return Reset(phone=phone, mirrored=mirrored, replayed=replayed)
 
     def _commit(self, phone_id: str, change: Change, scope: Scope) -> tuple[SipPhones, bool]:
         """The phone with the pair that answers this request, and whether an earlier request made it."""
         for _ in range(_ATTEMPTS):
             try:
-                return SipPhones.commit(phone_id, change, scope), False
+                return phone_writes.commit(phone_id, change, scope=scope), False
             except ConditionFailed:
                 phone = SipPhones.find(phone_id)
             if phone is None or not scope.covers(customer=phone.customer, reseller=phone.reseller):
                 raise NotFound
-            answer = phone.answer_to(change)
+            answer = _answer_to(change, phone)
             if answer is None:
-                SipPhones.remember_requests(phone_id)
+                phone_writes.remember_requests(phone_id)
                 continue
             if answer != phone.credentials_id:
                 raise Superseded
             return phone, answer != change.credentials_id
         raise Unavailable
 
-    def publish(self, phone: SipPhones, *, token: str, is_new: bool = False) -> bool:
-        """Copies the pair in force to the mirror and announces it, both at once, then settles.
-
-        ``token`` is the publication's entry in the phone's ``unsettled`` and becomes the secret's version id.
-        True when everything is done and no other publication can still be under way.
-        """
-        announced = self.background.submit(self._announce, phone)
-        copied = self._copy(phone, token=token, is_new=is_new)
-        if not (announced.result() and copied):
-            return False
-        return self.settle(phone, token=token)
-
-    def _announce(self, phone: SipPhones) -> bool:
-        announcement = Announcement(
-            phone_id=phone.id,
-            customer=phone.customer,
-            reseller=phone.reseller,
-            credentials_id=phone.credentials_id,
-            changed_at=phone.credentials_changed_at,
-            changed_via=phone.changed_via,
-            changed_by=phone.changed_by,
-            secret_name=self.mirror.secret_name(phone.id),
+    def _published(self, phone: SipPhones, via: ChangedVia, *, replayed: bool) -> Reset:
+        if phone.unsettled:
+            publication = self.publisher.publish(phone, phone.credentials_id)
+        else:  # the replay of a reset that was settled
+            publication = Publication.SETTLED
+        logger.info(
+            "credentials reset",
+            sipPhoneId=phone.id,
+            credentialsId=phone.credentials_id,
+            via=via,
+            mirror=publication.value,
+            replayed=replayed,
         )
-        try:
-            self.announcements.announce(announcement)
-        except AnnouncementFailed as failure:
-            logger.warning("announcement failed", sipPhoneId=phone.id, error=str(failure))
-            return False
-        return True
+        reset = Reset(phone, publication, replayed)
+        count_reset(via, "replayed" if replayed else "reset", mirrored=reset.mirrored)
+        return reset
 
-    def _copy(self, phone: SipPhones, *, token: str, is_new: bool) -> bool:
-        copy = Copy(
-            phone_id=phone.id,
-            customer=phone.customer,
-            credentials=Credentials(phone.username, phone.password),
-            credentials_id=phone.credentials_id,
-            changed_at=phone.credentials_changed_at,
-        )
-        try:
-            self.mirror.put(copy, token=token, is_new=is_new)
-        except MirrorUnavailable as failure:
-            logger.warning("mirror unavailable", sipPhoneId=phone.id, error=str(failure))
-            return False
-        return True
 
-    def settle(self, phone: SipPhones, *, token: str) -> bool:
-        """Records that ``token`` is complete and when the phone is next due. False when that has to wait."""
-        due = next_rotation(
-            changed_at=phone.credentials_changed_at,
-            credentials_id=phone.credentials_id,
-            days=phone.rotation_period(self.fleet_rotation_days),
-        )
-        try:
-            return phone.settle(token, next_rotation=due, now=self.clock())
-        except Unavailable:
-            logger.warning("settling failed", sipPhoneId=phone.id)
-            return False
+def _answer_to(change: Change, phone: SipPhones) -> str | None:
+    """The id of the pair that an earlier attempt or request answered ``change`` with, if any did.
+
+    An earlier attempt of the same request shows by the pair's own id, an earlier request by its key.
+    """
+    if change.credentials_id == phone.credentials_id or change.credentials_id in (phone.unsettled or ()):
+        return change.credentials_id
+    return idempotency.answer(phone.requests(), change.request_digest, change.changed_at)

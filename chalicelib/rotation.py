@@ -21,9 +21,11 @@ def next_rotation(*, changed_at: datetime, credentials_id: str, days: int) -> da
 
     ``days`` is the phone's rotation period, 0 for never. The due date is jittered by up to 10 % either way,
     so that a fleet imported in one hour is not rotated in one hour. The jitter comes from the pair's random
-    id: it is the same however often it is computed, and another one in the next cycle.
+    id: it is the same however often it is computed, and another one in the next cycle. The date is in whole
+    seconds, as the agenda keeps it.
     """
     if days == 0:
         return None
     position = int(credentials_id[:8], 16) / 0xFFFFFFFF
-    return changed_at + timedelta(days=days) * (1 - JITTER + 2 * JITTER * position)
+    date = changed_at + timedelta(days=days) * (1 - JITTER + 2 * JITTER * position)
+    return date.replace(microsecond=0)

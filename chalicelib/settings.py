@@ -19,6 +19,12 @@ class Settings:
     """Id or ARN of the customer-managed key for new secrets; None means Secrets Manager's own key."""
     rotation_days: int = 0
     """Days between scheduled rotations of a phone that has no period of its own; 0 means never."""
+    tend_rate_per_second: int = 40
+    """Phones that a sweep tends in a second. Secrets Manager takes 50 writes a second in a region, all callers
+    together, and cannot be made to take more: the rest is for resets on demand.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html"""
+    tend_workers: int = 8
+    """Phones that a sweep tends at the same time."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -34,12 +40,14 @@ class Settings:
             event_bus=environ.get("EVENT_BUS") or default.event_bus,
             secret_prefix=environ.get("SECRET_PREFIX") or default.secret_prefix,
             secret_kms_key=environ.get("SECRET_KMS_KEY") or None,
-            rotation_days=_days(environ, "ROTATION_DAYS", default.rotation_days),
+            rotation_days=_number(environ, "ROTATION_DAYS", default.rotation_days, least=0),
+            tend_rate_per_second=_number(environ, "TEND_RATE_PER_SECOND", default.tend_rate_per_second, least=1),
+            tend_workers=_number(environ, "TEND_WORKERS", default.tend_workers, least=1),
         )
 
 
-def _days(environ: Mapping[str, str], name: str, default: int) -> int:
+def _number(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:
     text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{name}: expected a whole number of days, 0 for never, got {text!r}")
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise ValueError(f"{name}: expected a whole number, at least {least}, got {text!r}")
     return int(text)

@@ -1,10 +1,41 @@
-"""The service's log: JSON lines, and nothing of the SDK's that could hold a secret."""
+"""The service's log and metrics: JSON lines, and nothing of the SDK's that could hold a secret.
+
+Metrics are written in CloudWatch's embedded metric format and have few dimensions, never a phone's id.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
 
 import logging
+from collections.abc import Mapping
+from datetime import timedelta
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-logger = Logger(service="sip-credentials")
+SERVICE = "sip-credentials"
+NAMESPACE = "SipCredentials"
+
+logger = Logger(service=SERVICE)
+
+
+def count_reset(via: str, outcome: str, *, mirrored: bool = True) -> None:
+    """Counts a reset that was asked for, by the way it came and by its outcome."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics.add_dimension("via", via)
+    metrics.add_dimension("outcome", outcome)
+    metrics.add_metric("Resets", MetricUnit.Count, 1)
+    metrics.add_metric("MirrorPending", MetricUnit.Count, 0 if mirrored else 1)
+    metrics.flush_metrics()
+
+
+def record_sweep(counts: Mapping[str, int], durations: Mapping[str, timedelta]) -> None:
+    """Records what a sweep did: counts, and durations in seconds."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    for name, count in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    for name, duration in durations.items():
+        metrics.add_metric(name, MetricUnit.Seconds, duration.total_seconds())
+    metrics.flush_metrics()
+
 
 # At DEBUG these print requests and answers, bodies and all.
 _TELL_TALES = ("boto3", "botocore", "pynamodb", "urllib3")

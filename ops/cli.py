@@ -113,9 +113,7 @@ def secret(phone_id: str, reveal: bool) -> None:
     """
     settings = Settings.from_env()
     session = botocore.session.get_session()
-    client = cast(
-        "SecretsManagerClient", session.create_client("secretsmanager", region_name=settings.region)
-    )
+    client = cast("SecretsManagerClient", session.create_client("secretsmanager", region_name=settings.region))
     name = f"{settings.secret_prefix}{canonical_id(phone_id)}"
     value = json.loads(client.get_secret_value(SecretId=name)["SecretString"])
     if not reveal:
@@ -133,9 +131,7 @@ def tokens_() -> None:
 @click.option("--customer", help="Whose phones, for VIEWER, MANAGER and OWNER.")
 @click.option("--reseller", help="Whose phones, for RESELLER.")
 @click.option("--description", required=True, help="Who uses it, and for what.")
-@click.option(
-    "--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid."
-)
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.pass_obj
 def issue(
     services: Services,

@@ -11,10 +11,14 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
+from chalicelib import phone_writes
 from chalicelib.credentials import Credentials, generate, new_id
 from chalicelib.dynamodb import ConditionFailed
 from chalicelib.errors import Unavailable
-from chalicelib.phones import Change, SipPhones
+from chalicelib.phone_properties import plain
+from chalicelib.phone_writes import Change
+from chalicelib.phones import SipPhones
+from chalicelib.publishing import Publication
 from chalicelib.services import Services
 from ops.phone_records import BadRecord, Record
 
@@ -55,16 +59,16 @@ def _import_record(services: Services, record: Record | BadRecord, by: str) -> R
     if isinstance(record, BadRecord):
         return Result(record.line, Outcome.REFUSED, record.reason)
     try:
-        outcome, settled = _import_phone(services, record.phone, by)
+        outcome, publication = _import_phone(services, record.phone, by)
     except Unavailable:
         return Result(record.line, Outcome.FAILED, "DynamoDB did not answer; import the file again")
     except ConditionFailed:
         return Result(record.line, Outcome.FAILED, "the phone was deleted meanwhile; import the file again")
-    return Result(record.line, outcome, pending=not settled)
+    return Result(record.line, outcome, pending=publication is not Publication.SETTLED)
 
 
-def _import_phone(services: Services, phone: dict[str, Any], by: str) -> tuple[Outcome, bool]:
-    resets = services.resets
+def _import_phone(services: Services, phone: dict[str, Any], by: str) -> tuple[Outcome, Publication]:
+    publisher = services.publisher
     now = services.clock()
     brought = "username" in phone
     change = Change(
@@ -74,19 +78,31 @@ def _import_phone(services: Services, phone: dict[str, Any], by: str) -> tuple[O
         changed_via="import",
     )
     try:
-        added = SipPhones.adopt({name: value for name, value in phone.items() if value is not None}, change)
-        return Outcome.ADDED, resets.publish(added, token=change.credentials_id, is_new=True)
+        added = phone_writes.adopt({name: value for name, value in phone.items() if value is not None}, change)
     except ConditionFailed:
         present = SipPhones.find(phone["_id"])
+    else:
+        return Outcome.ADDED, publisher.publish(added, change.credentials_id, is_new=True)
     if present is None:
         raise ConditionFailed
-    if differences := present.differences(phone):
+    if differences := _differences(phone, present):
         token = new_id()
-        present.revise(differences, token=token, now=now)
-        if differences.keys() & {"customer", "reseller"}:
-            return Outcome.CHANGED, resets.publish(present, token=token)
-        return Outcome.CHANGED, resets.settle(present, token=token)
-    # What an interrupted import left to do; also our own phone, where the answer to its write was lost.
-    settled = not present.unsettled or resets.publish(present, token=present.credentials_id)
-    ours = present.credentials_id == change.credentials_id
-    return (Outcome.ADDED if ours else Outcome.UNCHANGED), settled
+        phone_writes.revise(present, differences, token=token, now=now)
+        if differences.keys() & {"customer", "reseller"}:  # the mirror names the customer
+            return Outcome.CHANGED, publisher.publish(present, token)
+        return Outcome.CHANGED, publisher.settle(present, token, secret_arn=None)
+    ours = present.credentials_id == change.credentials_id  # the answer to our write was lost
+    outcome = Outcome.ADDED if ours else Outcome.UNCHANGED
+    if present.unsettled:  # what an interrupted import left to do
+        return outcome, publisher.publish(present, present.credentials_id)
+    return outcome, Publication.SETTLED
+
+
+def _differences(record: dict[str, Any], phone: SipPhones) -> dict[str, Any]:
+    """The properties that the record has otherwise; None for one to be cleared. Only a reset changes the pair."""
+    properties = plain(phone)
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in {"username", "password"} and properties.get(name) != value
+    }

@@ -57,9 +57,7 @@ class HttpApi:
         answer = self._pool.request(
             method, self._url + path, headers=dict(headers), retries=False, timeout=30, redirect=False
         )
-        return Answer(
-            answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data
-        )
+        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
     def close(self) -> None:
         self._pool.clear()

@@ -31,9 +31,7 @@ def test_a_reset_is_announced_once_with_who_and_how_and_no_secret(entries: list[
     phone = imported(reseller="R")
     del entries[:]
     reset = (
-        app.services()
-        .resets.reset(phone.id, scope=EVERY_PHONE, changed_by="the caller", changed_via="http")
-        .phone
+        app.services().resets.reset(phone.id, scope=EVERY_PHONE, changed_by="the caller", changed_via="http").phone
     )
 
     (entry,) = entries
@@ -48,6 +46,7 @@ def test_a_reset_is_announced_once_with_who_and_how_and_no_secret(entries: list[
         "changedAt": timestamp(reset.credentials_changed_at),
         "changedVia": "http",
         "changedBy": "the caller",
+        "reason": None,
         "secretName": f"sip-phones/{phone.id}",
     }
     assert reset.password not in json.dumps(entries)
@@ -64,10 +63,10 @@ def test_an_imported_phone_is_announced(entries: list[dict[str, Any]]) -> None:
 @pytest.mark.usefixtures("engine")
 def test_an_entry_that_the_bus_refuses_is_not_taken_for_announced() -> None:
     phone = imported()
-    resets = app.services().resets
-    nowhere = dataclasses.replace(
-        resets, announcements=dataclasses.replace(resets.announcements, bus="no-such-bus")
-    )
-    reset = nowhere.reset(phone.id, scope=EVERY_PHONE, changed_by="test", changed_via="http")
+    publisher = app.services().publisher
+    announcements = dataclasses.replace(publisher.announcements, bus="no-such-bus")
+    nowhere = dataclasses.replace(publisher, announcements=announcements)
+    resets = dataclasses.replace(app.services().resets, publisher=nowhere)
+    reset = resets.reset(phone.id, changed_by="test", changed_via="http")
     assert not reset.mirrored
     assert reset.phone.unsettled == {reset.phone.credentials_id}

@@ -108,7 +108,7 @@ def test_wrong_input_gets_a_line_and_a_status(arguments: list[str], status: int,
     ("environment", "says"),
     [
         ({"AWS_DEFAULT_REGION": ""}, "Set AWS_REGION, or use --local."),
-        ({"ROTATION_DAYS": "soon"}, "ROTATION_DAYS: expected a whole number of days"),
+        ({"ROTATION_DAYS": "soon"}, "ROTATION_DAYS: expected a whole number"),
         ({"PHONES_TABLE": "no-such-table"}, "ResourceNotFoundException"),
     ],
 )

@@ -20,9 +20,7 @@ def test_pairs_never_repeat() -> None:
 
 
 def test_all_36_symbols_are_equally_likely() -> None:
-    text = "".join(
-        part for _ in range(1_600) for pair in [generate()] for part in (pair.username, pair.password)
-    )
+    text = "".join(part for _ in range(1_600) for pair in [generate()] for part in (pair.username, pair.password))
     assert len(text) > 100_000
     expected = len(text) / len(ALPHABET)
     counts = Counter(text)

@@ -59,9 +59,7 @@ def test_importing_a_file_again_changes_nothing(wire: Wire) -> None:
 def test_an_import_never_brings_back_a_pair_that_was_replaced(mirrored: Mirrored) -> None:
     phone = a_phone(username="leaked", password="leaked")
     outcome_of(phone)
-    reset = app.services().resets.reset(
-        phone["_id"], scope=EVERY_PHONE, changed_by="test", changed_via="http"
-    )
+    reset = app.services().resets.reset(phone["_id"], scope=EVERY_PHONE, changed_by="test", changed_via="http")
     assert outcome_of(phone) is Outcome.UNCHANGED
     assert pair_of(stored(phone["_id"])) == pair_of(reset.phone)
     assert mirrored(phone["_id"])["password"] == reset.phone.password

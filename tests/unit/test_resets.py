@@ -12,7 +12,9 @@ import pytest
 import app
 from chalicelib.access import EVERY_PHONE
 from chalicelib.errors import Superseded, Unavailable
-from chalicelib.phones import PUBLISHER_LIFE, REQUESTS_LIVE, SipPhones
+from chalicelib.idempotency import LIFE as REQUESTS_LIVE
+from chalicelib.phone_writes import PUBLISHER_LIFE
+from chalicelib.phones import SipPhones
 from chalicelib.resets import Reset, Resets
 from tests.support.aws import Wire
 from tests.support.fleet import imported, pair_of, stored
@@ -35,9 +37,7 @@ def assert_left_to_tend(phone: SipPhones, credentials_id: str) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-def test_a_commit_whose_answer_was_lost_is_not_repeated(
-    wire: Wire, mirrored: Mirrored, key: str | None
-) -> None:
+def test_a_commit_whose_answer_was_lost_is_not_repeated(wire: Wire, mirrored: Mirrored, key: str | None) -> None:
     phone = imported()
     committed: list[SipPhones] = []
     wire.lose_answer("UpdateItem", then=lambda: committed.append(stored(phone.id)))
@@ -82,7 +82,8 @@ def later(engine: str) -> Resets:
     """The same service, a day later."""
     assert engine
     tomorrow = app.services().clock() + REQUESTS_LIVE + timedelta(seconds=1)
-    return replace(app.services().resets, clock=lambda: tomorrow)
+    publisher = replace(app.services().publisher, clock=lambda: tomorrow)
+    return Resets(publisher, clock=lambda: tomorrow)
 
 
 def test_a_key_is_new_again_after_a_day(later: Resets) -> None:

@@ -55,9 +55,7 @@ def running(folder: Path, **environment: str) -> Iterator[tuple[dict[str, Any], 
     assert not port_is_taken(aws_port)
 
 
-def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(
-    tmp_path: Path, capsys: Any
-) -> None:
+def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_path: Path, capsys: Any) -> None:
     with running(tmp_path) as (run, seconds):
         with capsys.disabled():
             print(

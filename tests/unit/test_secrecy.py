@@ -38,9 +38,7 @@ def test_no_secret_reaches_a_log_or_the_output(
 ) -> None:
     phone_id = new_phone_id()
     secrets = ["the.legacy.username", "the.legacy.password"]
-    import_lines(
-        json.dumps({"_id": phone_id, "customer": "C", "username": secrets[0], "password": secrets[1]})
-    )
+    import_lines(json.dumps({"_id": phone_id, "customer": "C", "username": secrets[0], "password": secrets[1]}))
     headers = {**admin(), "Idempotency-Key": "k"}
     secrets.append(headers["Authorization"].rpartition("_")[2])
     for operation, code in [

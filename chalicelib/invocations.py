@@ -1,0 +1,228 @@
+"""What the Lambda functions are asked, checked property by property.
+
+An input may come bare, or as the ``detail`` of an EventBridge event: then the event's id is the idempotency key
+that it does not bring itself. Every problem is a :class:`~chalicelib.errors.BadRequest` that names the property.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chalicelib.access import EVERY_PHONE, Caller, Scope
+from chalicelib.errors import BadRequest, InternalError, NotFound, ServiceError
+from chalicelib.phones import canonical_id
+from chalicelib.planning import Selection, Window
+from chalicelib.telemetry import logger
+
+Invocation = Callable[[Any, Any], dict[str, Any]]
+
+MAX_REASON = 200
+MAX_PHONES = 10_000
+DEFAULT_WINDOW = timedelta(hours=1)
+LONGEST_WINDOW = timedelta(days=366)
+
+_KEY = re.compile(r"[ -~]{1,255}")
+_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetInvocation:
+    """What `reset_credentials` is asked."""
+
+    phone_id: str
+    request_key: str
+    include_credentials: bool
+    scope: Scope
+    asked_by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationInvocation:
+    """What `schedule_rotation` is asked."""
+
+    selection: Selection
+    window: Window | None
+    """None to cancel what was planned."""
+    request_key: str
+    dry_run: bool
+
+
+def invoked(function: Invocation) -> Invocation:
+    """Makes a Lambda function fail with the exceptions of `errors` only, which its callers can match."""
+
+    @functools.wraps(function)
+    def invocation(event: Any, context: Any) -> dict[str, Any]:
+        logger.thread_safe_append_keys(requestId=context.aws_request_id)
+        try:
+            return function(event, context)
+        except ServiceError:
+            raise
+        except Exception:  # noqa: BLE001 - the last boundary: the cause goes to the log, never to the caller
+            logger.exception("unexpected failure")
+            raise InternalError from None
+
+    return invocation
+
+
+def time_left_of(context: Any) -> Callable[[], timedelta]:
+    """How long the invocation of that Lambda context may still run."""
+    return lambda: timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+
+def idempotency_key(value: Any, name: str) -> str:
+    """A key that callers may use: 1 to 255 printable ASCII characters."""
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise BadRequest(f"{name}: expected 1 to 255 printable ASCII characters")
+
+
+def reset_invocation(event: Any, *, request_id: str) -> ResetInvocation:
+    """Reads the input of `reset_credentials`. Without a key of its own, ``request_id`` is its key.
+
+    Lambda gives every retry of one asynchronous invocation the same request id.
+    """
+    given, key, source = _unwrapped(event, request_id)
+    allowed = {"sipPhoneId", "idempotencyKey", "includeCredentials", "onBehalfOf", "reason"}
+    _refuse_unknown(given, allowed)
+    on_behalf_of = given.get("onBehalfOf")
+    caller = None if on_behalf_of is None else _caller(on_behalf_of)
+    return ResetInvocation(
+        phone_id=_text(given, "sipPhoneId", "24 hex digits"),
+        request_key=idempotency_key(given.get("idempotencyKey", key), "idempotencyKey"),
+        include_credentials=_flag(given, "includeCredentials"),
+        scope=EVERY_PHONE if caller is None else caller.scope(),
+        asked_by=source,
+        reason=_reason(given.get("reason")),
+    )
+
+
+def rotation_invocation(event: Any, *, request_id: str, now: datetime) -> RotationInvocation:
+    """Reads the input of `schedule_rotation`, like :func:`reset_invocation`.
+
+    The window starts ``now``, unless the input says when.
+    """
+    given, key, _ = _unwrapped(event, request_id)
+    whom = {"customer", "sipPhoneIds", "fleet"}
+    when = {"over", "notBefore"}
+    _refuse_unknown(given, whom | when | {"idempotencyKey", "dryRun", "cancel"})
+    if len(given.keys() & whom) != 1:
+        raise BadRequest("customer, sipPhoneIds, fleet: expected exactly one of them")
+    cancel = _flag(given, "cancel")
+    if cancel and given.keys() & when:
+        raise BadRequest("over, notBefore: expected neither with cancel")
+    return RotationInvocation(
+        selection=_selection(given),
+        window=None if cancel else _window(given, now),
+        request_key=idempotency_key(given.get("idempotencyKey", key), "idempotencyKey"),
+        dry_run=_flag(given, "dryRun"),
+    )
+
+
+def _unwrapped(event: Any, request_id: str) -> tuple[Mapping[str, Any], str, str]:
+    """The input, the key it has if it brings none, and who asks."""
+    if not isinstance(event, dict):
+        raise BadRequest("input: expected an object")
+    if {"detail-type", "source", "id", "detail"} <= event.keys():
+        if not isinstance(event["detail"], dict):
+            raise BadRequest("detail: expected an object")
+        return event["detail"], event["id"], f"event {event['source']}"[:_NAME_SHOWN]
+    return event, request_id, "lambda"
+
+
+def _refuse_unknown(given: Mapping[str, Any], allowed: set[str]) -> None:
+    if unknown := given.keys() - allowed:
+        names = ", ".join(sorted(str(name)[:_NAME_SHOWN] for name in unknown))
+        raise BadRequest(f"{names[:_NAMES_SHOWN]}: unknown property; expected {', '.join(sorted(allowed))}")
+
+
+def _caller(value: Any) -> Caller:
+    if not isinstance(value, dict):
+        raise BadRequest("onBehalfOf: expected an object")
+    _refuse_unknown(value, {"accessLevel", "customer", "reseller"})
+    return Caller(
+        name="",
+        level=_text(value, "accessLevel", "a text"),
+        customer=_text(value, "customer", "a text") if "customer" in value else None,
+        reseller=_text(value, "reseller", "a text") if "reseller" in value else None,
+    )
+
+
+def _selection(given: Mapping[str, Any]) -> Selection:
+    if "customer" in given:
+        return Selection(customer=_text(given, "customer", "a text"))
+    if "fleet" in given:
+        if given["fleet"] is not True:
+            raise BadRequest("fleet: expected true")
+        return Selection()
+    ids = given["sipPhoneIds"]
+    if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_PHONES:
+        raise BadRequest(f"sipPhoneIds: expected a list of 1 to {MAX_PHONES:,} ids")
+    return Selection(phone_ids=list(dict.fromkeys(_phone_id(value, place) for place, value in enumerate(ids))))
+
+
+def _window(given: Mapping[str, Any], now: datetime) -> Window:
+    return Window(
+        start=_moment(given["notBefore"]) if "notBefore" in given else now,
+        length=_duration(given["over"]) if "over" in given else DEFAULT_WINDOW,
+    )
+
+
+def _phone_id(value: Any, place: int) -> str:
+    try:
+        return canonical_id(value)
+    except (NotFound, TypeError):
+        raise BadRequest(f"sipPhoneIds[{place}]: expected 24 hex digits") from None
+
+
+def _text(given: Mapping[str, Any], name: str, expected: str) -> str:
+    value = given.get(name)
+    if isinstance(value, str) and value:
+        return value
+    raise BadRequest(f"{name}: expected {expected}")
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value = given.get(name, False)
+    if isinstance(value, bool):
+        return value
+    raise BadRequest(f"{name}: expected true or false")
+
+
+def _reason(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and len(value) <= MAX_REASON):
+        return value or None
+    raise BadRequest(f"reason: expected a text of at most {MAX_REASON} characters")
+
+
+def _duration(value: Any) -> timedelta:
+    """An ISO 8601 duration of weeks, days, hours, minutes and seconds, such as PT4H or P1DT12H."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or value.endswith(("P", "T")):
+        raise BadRequest("over: expected an ISO 8601 duration such as PT4H")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    try:
+        length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        length = LONGEST_WINDOW + DEFAULT_WINDOW
+    if length > LONGEST_WINDOW:
+        raise BadRequest(f"over: expected at most {LONGEST_WINDOW.days} days")
+    return length
+
+
+def _moment(value: Any) -> datetime:
+    """An RFC 3339 date and time with its offset."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadRequest("notBefore: expected a date and time with its offset, such as 2026-01-31T22:00:00Z")
+    return moment.astimezone(UTC)
+
+
+_NAME_SHOWN = 40
+_NAMES_SHOWN = 120

@@ -1,0 +1,239 @@
+"""Every write to the table of phones, each of them conditional.
+
+The functions raise :class:`~chalicelib.dynamodb.ConditionFailed` when a clause of the condition does not hold,
+and :class:`~chalicelib.errors.Unavailable` when DynamoDB did not answer and nobody knows whether it happened.
+
+A publication that may still write to the mirror is listed in the phone's ``unsettled``. Nobody but itself takes
+it out of there before ``PUBLISHER_LIFE`` is over, which is why whoever lists one sets ``tendAt`` that far ahead,
+and why nobody brings ``tendAt`` forward while the set has members.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
+
+from chalicelib import idempotency
+from chalicelib.access import EVERY_PHONE, Scope
+from chalicelib.credentials import Credentials, new_id
+from chalicelib.dynamodb import ConditionFailed, translated_errors
+from chalicelib.phones import SipPhones, shard_of
+
+PUBLISHER_LIFE = timedelta(minutes=2)
+"""Longer than any publisher can live: the SDK's timeouts and the function's timeout end it well before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a phone's pair. Made once per request, so that every attempt writes the same values."""
+
+    credentials: Credentials
+    changed_at: datetime
+    changed_by: str
+    changed_via: str
+    reason: str | None = None
+    request_key: str | None = None
+    credentials_id: str = field(default_factory=new_id)
+
+    @property
+    def request_digest(self) -> str | None:
+        """What is stored of the request's idempotency key."""
+        return None if self.request_key is None else idempotency.digest(self.request_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """That a phone is to be rotated because its date ``at`` has come, where the fleet's period is given."""
+
+    at: datetime
+    fleet_days: int
+
+    def condition(self) -> Condition:
+        """The phone still has that date, nobody is at work on it, and it may be rotated by schedule."""
+        may_rotate = SipPhones.planned_rotation.exists() | (SipPhones.rotation_days > 0)
+        if self.fleet_days:
+            fetched_configuration = Path(SipPhones.status.config_loaded).exists()
+            may_rotate |= SipPhones.rotation_days.does_not_exist() & fetched_configuration
+        nobody_at_work = SipPhones.unsettled.does_not_exist()
+        return cast(Condition, (SipPhones.tend_at == self.at) & nobody_at_work & may_rotate)
+
+
+def commit(phone_id: str, change: Change, *, scope: Scope = EVERY_PHONE, due: Due | None = None) -> SipPhones:
+    """Puts the pair of ``change`` in force and answers with the phone as it is then.
+
+    The condition: the phone exists, is in ``scope``, is ``due`` if that is why it changes, was not given this
+    pair by an earlier attempt of the same request, and does not remember the request's idempotency key.
+    """
+    # An attempt whose answer was lost has left the pair's id here: repeating it must not undo a reset that
+    # came between.
+    first_attempt = ~SipPhones.unsettled.contains(change.credentials_id)
+    condition = SipPhones.id.exists() & first_attempt
+    if (in_scope := scope.condition()) is not None:
+        condition &= in_scope
+    if due is not None:
+        condition &= due.condition()
+    actions: list[Action] = [
+        SipPhones.username.set(change.credentials.username),
+        SipPhones.password.set(change.credentials.password),
+        SipPhones.credentials_id.set(change.credentials_id),
+        SipPhones.credentials_changed_at.set(change.changed_at),
+        SipPhones.changed_by.set(change.changed_by),
+        SipPhones.changed_via.set(change.changed_via),
+        _set_or_remove(SipPhones.change_reason, change.reason),
+        SipPhones.planned_rotation.remove(),
+        SipPhones.tend_failures.remove(),
+        SipPhones.unsettled.add({change.credentials_id}),
+        *_agenda(phone_id, change.changed_at),
+    ]
+    if (digest := change.request_digest) is not None:
+        condition &= _unknown_request(digest, change.changed_at)
+        entry = idempotency.entry(change.credentials_id, change.changed_at)
+        actions.append(SipPhones.recent_requests[digest].set(entry))
+    return _update(SipPhones(phone_id), actions, condition)
+
+
+def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetime | None, now: datetime) -> bool:
+    """Records that the publication ``token`` is complete and when the phone is next due (None: never).
+
+    ``secret_arn`` is where the copy was written, None where there was nothing to write. False when another
+    publication may still be under way, or another pair is in force: then what is left to do stays on the
+    agenda. Forgets the idempotency keys that are too old or too many.
+    """
+    ours = {token}
+    if phone.unsettled != ours:
+        return False
+    forgettable = idempotency.forgettable(phone.requests(), now)
+    actions: list[Action] = [
+        SipPhones.unsettled.delete(ours),
+        SipPhones.tend_failures.remove(),
+        _set_or_remove(SipPhones.tend_at, due),
+        *(SipPhones.recent_requests[digest].remove() for digest in forgettable),
+    ]
+    if secret_arn is not None:
+        actions += [SipPhones.secret_arn.set(secret_arn), SipPhones.secret_version_id.set(token)]
+    unchanged = (SipPhones.credentials_id == phone.credentials_id) & (SipPhones.unsettled == ours)
+    try:
+        _update(phone, actions, unchanged)
+    except ConditionFailed:
+        return False
+    return True
+
+
+def adopt(document: Mapping[str, Any], change: Change) -> SipPhones:
+    """Adds the phone of ``document`` with the pair of ``change`` in force, if it is not in the table.
+
+    ``document`` has the phone's properties under their own names, as `docs/openapi.yaml` has them.
+    """
+    phone = SipPhones()
+    phone.from_simple_dict(dict(document))
+    phone.username = change.credentials.username
+    phone.password = change.credentials.password
+    phone.credentials_id = change.credentials_id
+    phone.credentials_changed_at = change.changed_at
+    phone.changed_by = change.changed_by
+    phone.changed_via = change.changed_via
+    phone.recent_requests = {}
+    phone.unsettled = {change.credentials_id}
+    phone.tend_shard = shard_of(phone.id)
+    phone.tend_at = change.changed_at + PUBLISHER_LIFE
+    with translated_errors():
+        phone.save(condition=SipPhones.id.does_not_exist())
+    return phone
+
+
+def revise(phone: SipPhones, properties: Mapping[str, Any], *, token: str, now: datetime) -> None:
+    """Sets properties of the phone, or clears those that are None, and lists ``token`` as unsettled.
+
+    What the properties change elsewhere, such as the owner in the mirror and the due date, is complete when
+    ``token`` is settled.
+    """
+    revised = SipPhones()
+    revised.from_simple_dict({name: value for name, value in properties.items() if value is not None})
+    actions: list[Action] = [SipPhones.unsettled.add({token}), *_agenda(phone.id, now)]
+    for name in properties:
+        attribute_name = SipPhones._dynamo_to_python_attr(name)  # noqa: SLF001 - PynamoDB has no public way
+        actions.append(_set_or_remove(getattr(SipPhones, attribute_name), getattr(revised, attribute_name)))
+    _update(phone, actions, SipPhones.id.exists())
+
+
+def take_over(phone: SipPhones, token: str, *, now: datetime) -> None:
+    """Lists the publication ``token`` in place of all others, if the phone is still as it was read.
+
+    Only for whoever made sure that the others can do no more harm.
+    """
+    unchanged = (SipPhones.credentials_id == phone.credentials_id) & (SipPhones.unsettled == phone.unsettled)
+    _update(phone, [SipPhones.unsettled.set({token}), *_agenda(phone.id, now)], unchanged)
+
+
+def postpone(phone: SipPhones, *, until: datetime) -> None:
+    """Puts a phone that cannot be tended off ``until`` then, and counts that, if it still has its date."""
+    failures = int(phone.tend_failures or 0) + 1
+    _update(
+        phone,
+        [SipPhones.tend_at.set(until), SipPhones.tend_failures.set(failures)],
+        SipPhones.tend_at == phone.tend_at,
+    )
+
+
+def reschedule(phone: SipPhones, *, due: datetime | None) -> None:
+    """Gives a phone that nobody is at work on its regular date ``due`` (None: never), planned or not."""
+    _update(
+        phone,
+        [_set_or_remove(SipPhones.tend_at, due), SipPhones.planned_rotation.remove()],
+        (SipPhones.credentials_id == phone.credentials_id) & SipPhones.unsettled.does_not_exist(),
+    )
+
+
+def plan(phone: SipPhones, at: datetime, *, digest: str, now: datetime) -> None:
+    """Plans a rotation of a phone that nobody is at work on, once for the request with that key's digest."""
+    _update(
+        phone,
+        [
+            SipPhones.tend_at.set(at),
+            SipPhones.tend_shard.set(shard_of(phone.id)),
+            SipPhones.planned_rotation.set(at),
+            SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)),
+        ],
+        (SipPhones.credentials_id == phone.credentials_id)
+        & SipPhones.unsettled.does_not_exist()
+        & _unknown_request(digest, now),
+    )
+
+
+def remember_requests(phone_id: str) -> None:
+    """Gives a phone that was not made by our import the empty map in which a commit records its key."""
+    empty: dict[str, Any] = {}
+    with suppress(ConditionFailed):
+        _update(
+            SipPhones(phone_id),
+            [SipPhones.recent_requests.set(empty)],
+            SipPhones.id.exists() & SipPhones.recent_requests.does_not_exist(),
+        )
+
+
+def _update(phone: SipPhones, actions: list[Action], condition: Condition) -> SipPhones:
+    with translated_errors():
+        phone.update(actions=actions, condition=condition)
+    return phone
+
+
+def _agenda(phone_id: str, now: datetime) -> list[Action]:
+    """Brings the phone up again when the life of a publisher that starts now is over."""
+    return [SipPhones.tend_shard.set(shard_of(phone_id)), SipPhones.tend_at.set(now + PUBLISHER_LIFE)]
+
+
+def _unknown_request(digest: str, now: datetime) -> Condition:
+    remembered = SipPhones.recent_requests[digest]
+    unknown = remembered.does_not_exist() | (remembered["at"] < idempotency.oldest(now))
+    # A path can only be set inside a map that exists.
+    return cast(Condition, SipPhones.recent_requests.exists() & unknown)
+
+
+def _set_or_remove(attribute: Any, value: Any) -> Action:
+    action: Action = attribute.remove() if value is None else attribute.set(value)
+    return action
