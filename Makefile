@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PORT AWS_PORT
 
-.PHONY: install run test test-versions check format lock clean
+.PHONY: install run tend test test-versions check format lock clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,10 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 
 run: install
 	@$(BIN)/python -m ops.run
+
+# One sweep over the phones that are due, on what `make run` started.
+tend: install
+	@./phones --local tend
 
 test: install
 	$(BIN)/python -m pytest

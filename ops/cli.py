@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
+from chalicelib.answers import sweep_output
 from chalicelib.errors import ServiceError
 from chalicelib.phones import canonical_id
 from chalicelib.services import Services, connect
@@ -51,6 +52,7 @@ def phones(context: click.Context, local: bool) -> None:
         os.environ["AWS_DEFAULT_REGION"] = run["region"]
         use_local_credentials()
     logger.setLevel("ERROR")
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # they go to standard output
     try:
         context.obj = connect(Settings.from_env())
     except (BotoCoreError, ValueError) as error:
@@ -121,6 +123,16 @@ def secret(phone_id: str, reveal: bool) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+@phones.command()
+@click.pass_obj
+def tend(services: Services) -> None:
+    """Tend the phones whose date has come, once, and print the counts as JSON.
+
+    Example: ./phones --local tend
+    """
+    click.echo(json.dumps(sweep_output(services.tending.tend(lambda: TEND_TIME))))
+
+
 @phones.group(name="tokens")
 def tokens_() -> None:
     """Issue and revoke API tokens."""
@@ -184,6 +196,7 @@ def main() -> None:
         sys.exit(1)
 
 
+TEND_TIME = timedelta(hours=1)
 _MASK = "********"
 _PLAIN_PROGRESS = 1000
 

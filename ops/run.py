@@ -17,6 +17,8 @@ import click
 
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
+from chalicelib.answers import sweep_output
+from chalicelib.errors import Unavailable
 from chalicelib.services import Services
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
@@ -27,6 +29,8 @@ from ops.phone_records import read_records
 
 SAMPLE_PHONES = Path(__file__).parent / "sample_phones.json"
 TOKEN_LIFETIME = timedelta(days=7)
+TEND_SECONDS = 15
+TEND_TIME = timedelta(minutes=4)
 
 
 @click.command(context_settings={"auto_envvar_prefix": ""})
@@ -50,6 +54,7 @@ def main(port: int, aws_port: int, folder: Path) -> None:
     if port_is_taken(port):
         raise click.ClickException(f"port {port} is taken; choose another: make run PORT={port + 1}")
     use_local_credentials()
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")  # they go to standard output
     with ExitStack() as cleanup:
         if not os.environ.get("AWS_ENDPOINT_URL"):
             if port_is_taken(aws_port):
@@ -71,6 +76,8 @@ def main(port: int, aws_port: int, folder: Path) -> None:
         server = GatewayServer(app.app, port=port)
         server.serve_in_background()
         cleanup.callback(server.shutdown)
+        tending = threading.Thread(target=tend_until, args=(stop, services), name="tend schedule")
+        cleanup.callback(tending.join)
         run = {
             "apiUrl": server.url,
             "awsEndpointUrl": os.environ["AWS_ENDPOINT_URL"],
@@ -79,11 +86,24 @@ def main(port: int, aws_port: int, folder: Path) -> None:
             "phones": phones,
         }
         first_reset(run)
+        tending.start()
         write_private(run_file, json.dumps(run, indent=2) + "\n")
         cleanup.callback(run_file.unlink)
         click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything.")
         stop.wait()
     click.echo("Stopped.")
+
+
+def tend_until(stop: threading.Event, services: Services) -> None:
+    """Sweeps every `TEND_SECONDS`, as the schedule of a deployment does every five minutes."""
+    while not stop.wait(TEND_SECONDS):
+        try:
+            sweep = services.tending.tend(lambda: TEND_TIME)
+        except Unavailable as error:
+            click.echo(f"tend: {error}")
+        else:
+            if sweep.due:
+                click.echo(f"tend: {json.dumps(sweep_output(sweep))}")
 
 
 def direct_logs(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ from ops.local_aws import create_resources, free_port, simulator
 Handler = Callable[[str, AWSPreparedRequest], AWSResponse | None]
 
 
+class Crash(BaseException):
+    """The end of the program, as far as a test can do that to its own: nothing handles it."""
+
+
 @dataclass
 class Wire:
     """Between the SDK and AWS: sees each request as it is sent, retries included, and can spoil it."""
@@ -34,10 +39,13 @@ class Wire:
     sent: list[str] = field(default_factory=list)
     _faults: list[tuple[str, Handler]] = field(default_factory=list)
     _watchers: list[tuple[str, Callable[[AWSPreparedRequest], object]]] = field(default_factory=list)
+    _readers: list[tuple[str, Callable[[dict[str, Any]], object]]] = field(default_factory=list)
+    _latencies: dict[str, float] = field(default_factory=dict)
 
-    def on_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
-        operation = event_name.rpartition(".")[2]
+    def on_send(self, request: AWSPreparedRequest, event_name: str, **_rest: Any) -> AWSResponse | None:
+        _, service, operation = event_name.split(".")
         self.sent.append(operation)
+        time.sleep(self._latencies.get(service, 0))
         for watched, look in self._watchers:
             if watched == operation:
                 look(request)
@@ -60,6 +68,27 @@ class Wire:
         self._watchers.append(watcher)
         yield
         self._watchers.remove(watcher)
+
+    def on_answer(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        for operation, read in self._readers:
+            if operation == model.name:
+                read(parsed)
+
+    @contextmanager
+    def answered(self, operation: str, read: Callable[[dict[str, Any]], object]) -> Iterator[None]:
+        """Shows each answer to ``operation``, parsed, to ``read``."""
+        reader = (operation, read)
+        self._readers.append(reader)
+        yield
+        self._readers.remove(reader)
+
+    @contextmanager
+    def slowed(self, seconds: dict[str, float]) -> Iterator[None]:
+        """Delays every request by what ``seconds`` has for its service, as botocore's events name it."""
+        assert seconds.keys() <= {"dynamodb", "secrets-manager", "eventbridge"}
+        self._latencies = seconds
+        yield
+        self._latencies = {}
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
         """AWS answers the next requests for ``operation`` with an error, and does nothing."""
@@ -91,6 +120,16 @@ class Wire:
 
         self._faults.append((operation, lost))
 
+    def crash(self, operation: str, *, when: str) -> None:
+        """The program ends ``before`` the next request for ``operation`` is sent, or ``after`` it took effect."""
+
+        def ended(event: str, request: AWSPreparedRequest) -> None:
+            if when == "after":
+                self.perform(event, request)
+            raise Crash
+
+        self._faults.append((operation, ended))
+
     def hold(self, operation: str, until: Callable[[], object]) -> None:
         """The next request for ``operation`` reaches AWS after ``until`` has returned."""
 
@@ -116,6 +155,7 @@ wire = Wire()
 # `mock_aws` it answers nothing, and the request goes out.
 botocore.handlers.BUILTIN_HANDLERS.remove(("before-send", botocore_stubber))
 botocore.handlers.BUILTIN_HANDLERS.append(("before-send", wire.on_send))
+botocore.handlers.BUILTIN_HANDLERS.append(("after-call", wire.on_answer))
 
 
 @contextmanager
