@@ -126,7 +126,7 @@ def secret(phone_id: str, reveal: bool) -> None:
 @phones.command()
 @click.pass_obj
 def tend(services: Services) -> None:
-    """Tend the phones whose date has come, once, and print the counts as JSON.
+    """Sweep once over the phones whose date has come, and print the counts as JSON.
 
     Example: ./phones --local tend
     """

@@ -82,6 +82,12 @@ def test_a_token_is_issued_and_revoked() -> None:
         tokens.verify(text, now=now())
 
 
+def test_tend_sweeps_once_and_prints_its_counts() -> None:
+    done = phones("tend")
+    assert done.returncode == 0
+    assert {*json.loads(done.stdout)} >= {"due", "rotated", "completed", "failed", "left"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

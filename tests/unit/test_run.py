@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import botocore.session
+import pytest
+
 from chalicelib.access import AccessLevel
 from ops.gateway import PROJECT
 from ops.local_aws import free_port, port_is_taken
@@ -92,6 +95,37 @@ def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_pa
         )  # fmt: skip
         # `make run` itself reset the first phone again, so the mirror has a later pair than before.
         assert json.loads(client.stdout)["password"] != last.json["password"]
+
+
+def test_phones_that_are_due_are_rotated_beside_the_api(tmp_path: Path) -> None:
+    with running(tmp_path) as (run, _):
+        phone_id = next(phone["_id"] for phone in run["phones"] if phone["_id"].endswith("3"))  # every 30 days
+        table: Any = botocore.session.get_session().create_client("dynamodb", endpoint_url=run["awsEndpointUrl"])
+        key = {"TableName": "SipPhones", "Key": {"_id": {"S": phone_id}}}
+        before = table.get_item(**key)["Item"]
+        past = {":past": {"N": str(int(time.time()) - 60)}}
+        table.update_item(**key, UpdateExpression="SET tendAt = :past", ExpressionAttributeValues=past)
+        deadline = time.monotonic() + HANG_SECONDS
+        while table.get_item(**key)["Item"]["credentialsId"] == before["credentialsId"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert table.get_item(**key)["Item"]["changedVia"] == {"S": "schedule"}
+
+
+@pytest.mark.engine("roto")
+def test_another_aws_can_be_named_by_the_environment(engine: str, tmp_path: Path) -> None:
+    assert engine == "roto"
+    port = free_port()
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    program = start(tmp_path, port=port, aws_port=0, AWS_ENDPOINT_URL=endpoint)
+    run_file = tmp_path / "run.json"
+    while not run_file.exists():
+        assert program.poll() is None
+        time.sleep(0.02)
+    assert json.loads(run_file.read_text())["awsEndpointUrl"] == endpoint
+    assert not (tmp_path / "aws").exists()
+    program.terminate()
+    assert program.communicate(timeout=HANG_SECONDS)[0].endswith("Stopped.\n")
 
 
 def refused(tmp_path: Path, *, port: int, aws_port: int) -> str:
