@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.access import EVERY_PHONE, Caller, Scope
@@ -25,7 +25,9 @@ DEFAULT_WINDOW = timedelta(hours=1)
 LONGEST_WINDOW = timedelta(days=366)
 
 _KEY = re.compile(r"[ -~]{1,255}")
-_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.ASCII)
+_DURATION = re.compile(
+    r"P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,11 @@ def _selection(given: Mapping[str, Any]) -> Selection:
 
 
 def _window(given: Mapping[str, Any], now: datetime) -> Window:
-    return Window(
-        start=_moment(given["notBefore"]) if "notBefore" in given else now,
-        length=_duration(given["over"]) if "over" in given else DEFAULT_WINDOW,
-    )
+    start = max(now, _moment(given["notBefore"])) if "notBefore" in given else now
+    length = _duration(given["over"]) if "over" in given else DEFAULT_WINDOW
+    if start.year >= MAXYEAR:
+        raise BadRequest(f"notBefore: expected a date before the year {MAXYEAR}")
+    return Window(start, length)
 
 
 def _phone_id(value: Any, place: int) -> str:
@@ -217,11 +220,11 @@ def _moment(value: Any) -> datetime:
     """An RFC 3339 date and time with its offset."""
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise BadRequest("notBefore: expected a date and time with its offset, such as 2026-01-31T22:00:00Z")
-    return moment.astimezone(UTC)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise BadRequest("notBefore: expected a date and time with its offset, such as 2026-01-31T22:00:00Z")
 
 
 _NAME_SHOWN = 40
