@@ -18,7 +18,7 @@ from chalicelib.invocations import (
 )
 from chalicelib.services import Services, connect
 from chalicelib.settings import Settings
-from chalicelib.telemetry import count_reset, logger
+from chalicelib.telemetry import count_authorization, count_reset, logger
 
 RESET = "/pbx/sipphone/{sipPhoneId}/resetcredentials"
 OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
@@ -40,14 +40,16 @@ def api_token(presented: AuthRequest) -> AuthResponse:
     The policy covers the whole API, because API Gateway caches it by token and not by path.
     """
     try:
-        scheme, _, token = presented.token.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthorized
-        caller = tokens.verify(token.strip(), now=services().clock())
+        caller = tokens.verify(tokens.of_bearer(presented.token), now=services().clock())
     except Unauthorized:
+        count_authorization("refused")
         # The one text that API Gateway answers with 401.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the text counts, not the class
+    except Exception:
+        count_authorization("failed")
+        raise
+    count_authorization("granted")
     return AuthResponse(routes=["*"], principal_id=caller.name, context=caller.context())
 
 

@@ -23,10 +23,10 @@ WORKERS = 16
 _BATCH = 256
 _READ_AT_ONCE = 100  # the most that a BatchGetItem takes
 _ATTEMPTS = 3
-_NEEDED = (
+_NEEDED = [
     "_id", "credentialsId", "credentialsChangedAt", "rotationDays", "status", "recentRequests", "unsettled",
     "tendAt", "plannedRotation",
-)  # fmt: skip
+]  # fmt: skip
 
 
 class LeftOut(StrEnum):

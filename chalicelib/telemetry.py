@@ -1,6 +1,7 @@
 """The service's log and metrics: JSON lines, and nothing of the SDK's that could hold a secret.
 
-Metrics are written in CloudWatch's embedded metric format and have few dimensions, never a phone's id.
+Metrics are written in CloudWatch's embedded metric format and have few dimensions, never a phone's id. The
+service's name in both is Powertools' setting ``POWERTOOLS_SERVICE_NAME``, which tells deployments apart.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -11,15 +12,14 @@ from datetime import timedelta
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-SERVICE = "sip-credentials"
 NAMESPACE = "SipCredentials"
 
-logger = Logger(service=SERVICE)
+logger = Logger()
 
 
 def count_reset(via: str, outcome: str, *, mirrored: bool = True) -> None:
     """Counts a reset that was asked for, by the way it came and by its outcome."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
     metrics.add_dimension("via", via)
     metrics.add_dimension("outcome", outcome)
     metrics.add_metric("Resets", MetricUnit.Count, 1)
@@ -27,9 +27,17 @@ def count_reset(via: str, outcome: str, *, mirrored: bool = True) -> None:
     metrics.flush_metrics()
 
 
+def count_authorization(outcome: str) -> None:
+    """Counts a token that was presented: granted, refused, or failed when nobody could tell."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_dimension("outcome", outcome)
+    metrics.add_metric("Authorizations", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 def record_sweep(counts: Mapping[str, int], durations: Mapping[str, timedelta]) -> None:
     """Records what a sweep did: counts, and durations in seconds."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
     for name, count in counts.items():
         metrics.add_metric(name, MetricUnit.Count, count)
     for name, duration in durations.items():

@@ -91,6 +91,17 @@ def issue(
     return f"{PREFIX}_{token_id}_{secret}"
 
 
+def of_bearer(header: str) -> str:
+    """The token in an ``Authorization`` header (RFC 6750, section 2.1).
+
+    Raises :class:`~chalicelib.errors.Unauthorized` for another scheme.
+    """
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized
+    return token.strip()
+
+
 def verify(text: str, *, now: datetime) -> Caller:
     """The caller that a token speaks for.
 

@@ -55,6 +55,7 @@ def main(port: int, aws_port: int, folder: Path) -> None:
         raise click.ClickException(f"port {port} is taken; choose another: make run PORT={port + 1}")
     use_local_credentials()
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")  # they go to standard output
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "sip-credentials")
     with ExitStack() as cleanup:
         if not os.environ.get("AWS_ENDPOINT_URL"):
             if port_is_taken(aws_port):

@@ -11,7 +11,12 @@ import botocore.session
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="eu-west-1")
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="eu-west-1",
+    POWERTOOLS_SERVICE_NAME="sip-credentials",
+)
 
 from chalicelib.telemetry import logger
 from tests.support.api import Api, ChaliceApi, http_api
