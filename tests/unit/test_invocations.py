@@ -169,7 +169,7 @@ def test_a_malformed_reset_is_refused_by_the_name_of_what_is_wrong(name: str, pr
 
 
 def test_a_reset_without_a_phone_is_refused() -> None:
-    with pytest.raises(BadRequest, match="^sipPhoneId: "):
+    with pytest.raises(BadRequest, match=r"^sipPhoneId: "):
         reset_invocation({}, request_id=REQUEST)
 
 
@@ -181,13 +181,13 @@ def test_a_refusal_is_short_whatever_it_refuses() -> None:
 
 @pytest.mark.parametrize("event", [None, [], [{}], "", PHONE, 0, 42, 1.5, True])
 def test_an_input_that_is_no_object_is_refused(event: Any) -> None:
-    with pytest.raises(BadRequest, match="^input: "):
+    with pytest.raises(BadRequest, match=r"^input: "):
         reset_invocation(event, request_id=REQUEST)
-    with pytest.raises(BadRequest, match="^input: "):
+    with pytest.raises(BadRequest, match=r"^input: "):
         rotation_invocation(event, request_id=REQUEST, now=NOW)
-    with pytest.raises(BadRequest, match="^detail: "):
+    with pytest.raises(BadRequest, match=r"^detail: "):
         reset_invocation(enveloped(event), request_id=REQUEST)
-    with pytest.raises(BadRequest, match="^detail: "):
+    with pytest.raises(BadRequest, match=r"^detail: "):
         rotation_invocation(enveloped(event), request_id=REQUEST, now=NOW)
 
 
@@ -250,6 +250,7 @@ BAD_MOMENTS = [
     # No moment in UTC that a datetime could hold.
     "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
 ]  # fmt: skip
+NO_LISTS: list[Any] = [None, True, 1, PHONE, {}, {PHONE: 1}, []]
 BAD_ROTATIONS = [
     *(("customer", {"customer": value}) for value in NO_TEXTS),
     *(("fleet", {"fleet": value}) for value in [*WRONG_TYPES, False]),
@@ -258,7 +259,7 @@ BAD_ROTATIONS = [
     *(("dryRun", {"fleet": True, "dryRun": value}) for value in WRONG_TYPES),
     *(("cancel", {"fleet": True, "cancel": value}) for value in WRONG_TYPES),
     *(("idempotencyKey", {"fleet": True, "idempotencyKey": value}) for value in [*NO_TEXTS, "k" * 256]),
-    *(("sipPhoneIds", {"sipPhoneIds": value}) for value in [None, True, 1, PHONE, {}, {PHONE: 1}, []]),
+    *(("sipPhoneIds", {"sipPhoneIds": value}) for value in NO_LISTS),
     ("sipPhoneIds", {"sipPhoneIds": [PHONE] * 10_001}),
     *(("sipPhoneIds\\[1\\]", {"sipPhoneIds": [PHONE, value]}) for value in [*WRONG_TYPES, PHONE[1:], PHONE + "0"]),
     ("sipPhoneIds\\[0\\]", {"sipPhoneIds": ["5G0000000000000000000001", "malformed"]}),
@@ -284,7 +285,7 @@ def test_a_malformed_rotation_is_refused_by_the_name_of_what_is_wrong(
 
 
 def test_a_window_that_ends_after_all_dates_is_refused() -> None:
-    with pytest.raises(BadRequest, match="^(over|notBefore)"):
+    with pytest.raises(BadRequest, match=r"^(over|notBefore)"):
         rotation_asked(fleet=True, notBefore="9999-12-31T23:30:00Z", over="PT1H")
 
 
@@ -347,19 +348,17 @@ _events = st.one_of(
 def test_whatever_a_reset_is_asked_it_is_understood_or_refused(event: Any) -> None:
     try:
         asked = reset_invocation(event, request_id=REQUEST)
-    except (BadRequest, AccessDenied) as refusal:
-        assert str(refusal)
-    else:
-        assert idempotency_key(asked.request_key, "") == asked.request_key
-        assert len(asked.reason or "") <= 200
+    except (BadRequest, AccessDenied):
+        return
+    assert idempotency_key(asked.request_key, "") == asked.request_key
+    assert len(asked.reason or "") <= 200
 
 
 @given(event=_events)
 def test_whatever_a_rotation_is_asked_it_is_understood_or_refused(event: Any) -> None:
     try:
         asked = rotation_invocation(event, request_id=REQUEST, now=NOW)
-    except BadRequest as refusal:
-        assert str(refusal)
-    else:
-        assert idempotency_key(asked.request_key, "") == asked.request_key
-        assert asked.window is None or timedelta(0) <= asked.window.length <= timedelta(days=366)
+    except BadRequest:
+        return
+    assert idempotency_key(asked.request_key, "") == asked.request_key
+    assert asked.window is None or timedelta(0) <= asked.window.length <= timedelta(days=366)
