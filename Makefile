@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+STAGE ?= dev
+PARAMETERS ?=
 export PORT AWS_PORT
 
-.PHONY: install run tend test test-versions check format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e format lock clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +42,21 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# The artefact of a stage: build/STAGE/sam.json and build/STAGE/deployment.zip.
+package: install
+	$(BIN)/python -m ops.packaging --stage $(STAGE) --out build/$(STAGE)
+
+# The stack sip-credentials-STAGE on the AWS account of the environment: make deploy STAGE=dev PARAMETERS="Name=Value"
+deploy: package
+	@$(BIN)/python -m ops.deploying deploy --stage $(STAGE) --folder build/$(STAGE) $(PARAMETERS:%=--parameter %)
+
+destroy: install
+	@$(BIN)/python -m ops.deploying destroy --stage $(STAGE)
+
+# The artefact, deployed on a local AWS and called from outside.
+e2e: install
+	$(BIN)/python -m pytest tests/e2e
 
 format: install
 	$(BIN)/ruff format .

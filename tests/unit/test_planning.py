@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib.phones import SipPhones
+from chalicelib.phones import SipPhones, shard_of
 from chalicelib.planning import RESERVE, LeftOut, Plan, Selection, Window
 from tests.support.aws import Wire
-from tests.support.fleet import import_lines, imported, new_owner, new_phone_id, stored
+from tests.support.fleet import import_lines, imported, new_owner, new_phone_id, pair_of, stored
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -180,6 +180,7 @@ def test_a_dry_run_of_cancelling_leaves_the_plan() -> None:
     assert dates(ids) != [None]
 
 
+@pytest.mark.engine("roto")  # moto gets slow for everybody with so many phones
 def test_a_call_that_runs_short_of_time_says_so_and_the_next_one_goes_on() -> None:
     customer = new_owner()
     records: list[dict[str, Any]] = [
@@ -221,3 +222,28 @@ def test_a_reset_that_comes_between_reading_and_planning_wins(wire: Wire) -> Non
     # The phone was reset and settled before the plan's write, which is tried again on what was found.
     assert planned.phones == 1
     assert stored(ids[0]).planned_rotation == planned.first_due == stored(ids[0]).tend_at
+
+
+def test_a_reset_with_the_key_of_a_plan_is_a_request_of_its_own() -> None:
+    selection, ids = phones()
+    before = stored(ids[0])
+    plan(selection, window(), key="ticket-4711")
+    reset = app.services().resets.reset(ids[0], changed_by="test", changed_via="http", request_key="ticket-4711")
+    assert not reset.replayed
+    assert pair_of(stored(ids[0])) != pair_of(before)
+
+
+def test_a_plan_with_the_key_of_a_reset_is_a_request_of_its_own() -> None:
+    selection, ids = phones()
+    app.services().resets.reset(ids[0], changed_by="test", changed_via="http", request_key="ticket-4711")
+    planned = plan(selection, window(), key="ticket-4711")
+    assert dates(ids) == [planned.first_due] != [None]
+
+
+def test_cancelling_puts_a_phone_that_was_not_made_by_our_import_on_the_agenda() -> None:
+    selection, ids = phones(rotationDays=30)
+    stored(ids[0]).update(actions=[SipPhones.tend_shard.remove(), SipPhones.tend_at.remove()])
+    assert plan(selection, None).phones == 1
+    due = stored(ids[0]).tend_at
+    on_the_agenda = SipPhones.agenda.query(shard_of(ids[0]), SipPhones.tend_at == due)
+    assert ids[0] in [phone.id for phone in on_the_agenda]
