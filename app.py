@@ -10,6 +10,7 @@ from chalicelib import answers, tokens
 from chalicelib.access import Caller
 from chalicelib.errors import InternalError, MethodNotAllowed, ServiceError, Unauthorized
 from chalicelib.invocations import (
+    counted,
     idempotency_key,
     invoked,
     reset_invocation,
@@ -110,22 +111,19 @@ def refuse_method(**path: str) -> Response:  # noqa: ARG001 - Chalice passes the
 
 
 @app.lambda_function(name="reset_credentials")
+@counted("lambda")
 @invoked
 def reset_credentials(event: Any, context: Any) -> dict[str, Any]:
     """Resets a phone for another AWS workflow; credentials are in the answer only when asked for."""
-    try:
-        asked = reset_invocation(event, request_id=context.aws_request_id)
-        reset = services().resets.reset(
-            asked.phone_id,
-            scope=asked.scope,
-            changed_by=asked.asked_by,
-            changed_via="lambda",
-            request_key=asked.request_key,
-            reason=asked.reason,
-        )
-    except ServiceError as error:
-        count_reset("lambda", error.message)
-        raise
+    asked = reset_invocation(event, request_id=context.aws_request_id)
+    reset = services().resets.reset(
+        asked.phone_id,
+        scope=asked.scope,
+        changed_by=asked.asked_by,
+        changed_via="lambda",
+        request_key=asked.request_key,
+        reason=asked.reason,
+    )
     return answers.reset_output(reset, include_credentials=asked.include_credentials)
 
 

@@ -7,7 +7,7 @@ milliseconds.
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 LIFE = timedelta(hours=24)
 """How long a key is remembered."""
@@ -15,9 +15,12 @@ KEPT = 24
 """How many keys a phone remembers after it was settled: at least the twenty that callers may count on."""
 
 
-def digest(key: str) -> str:
-    """What is stored of a key: 128 bits of its SHA-256. A key may hold a name that is nobody's business."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+def digest(key: str, *, purpose: Literal["reset", "plan", "cancel"]) -> str:
+    """What is stored of a key: 128 bits of a SHA-256. A key may hold a name that is nobody's business.
+
+    A reset, a plan and its cancellation that come with the same key are three requests.
+    """
+    return hashlib.sha256(f"{purpose} {key}".encode()).hexdigest()[:32]
 
 
 def entry(credentials_id: str, at: datetime) -> dict[str, Any]:

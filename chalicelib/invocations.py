@@ -15,11 +15,12 @@ from chalicelib.access import EVERY_PHONE, Caller, Scope
 from chalicelib.errors import BadRequest, InternalError, NotFound, ServiceError
 from chalicelib.phones import canonical_id
 from chalicelib.planning import Selection, Window
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import count_reset, logger
 
 Invocation = Callable[[Any, Any], dict[str, Any]]
 
 MAX_REASON = 200
+MAX_TEXT = 255
 MAX_PHONES = 10_000
 DEFAULT_WINDOW = timedelta(hours=1)
 LONGEST_WINDOW = timedelta(days=366)
@@ -68,6 +69,23 @@ def invoked(function: Invocation) -> Invocation:
             raise InternalError from None
 
     return invocation
+
+
+def counted(via: str) -> Callable[[Invocation], Invocation]:
+    """Makes a Lambda function that resets count its failures by their names."""
+
+    def counting(function: Invocation) -> Invocation:
+        @functools.wraps(function)
+        def invocation(event: Any, context: Any) -> dict[str, Any]:
+            try:
+                return function(event, context)
+            except ServiceError as error:
+                count_reset(via, error.message)
+                raise
+
+        return invocation
+
+    return counting
 
 
 def time_left_of(context: Any) -> Callable[[], timedelta]:
@@ -131,7 +149,7 @@ def _unwrapped(event: Any, request_id: str) -> tuple[Mapping[str, Any], str, str
     if {"detail-type", "source", "id", "detail"} <= event.keys():
         if not isinstance(event["detail"], dict):
             raise BadRequest("detail: expected an object")
-        return event["detail"], event["id"], f"event {event['source']}"[:_NAME_SHOWN]
+        return event["detail"], idempotency_key(event["id"], "id"), f"event {event['source']}"[:_NAME_SHOWN]
     return event, request_id, "lambda"
 
 
@@ -147,15 +165,15 @@ def _caller(value: Any) -> Caller:
     _refuse_unknown(value, {"accessLevel", "customer", "reseller"})
     return Caller(
         name="",
-        level=_text(value, "accessLevel", "a text"),
-        customer=_text(value, "customer", "a text") if "customer" in value else None,
-        reseller=_text(value, "reseller", "a text") if "reseller" in value else None,
+        level=_text(value, "accessLevel", _OWNER),
+        customer=_text(value, "customer", _OWNER) if "customer" in value else None,
+        reseller=_text(value, "reseller", _OWNER) if "reseller" in value else None,
     )
 
 
 def _selection(given: Mapping[str, Any]) -> Selection:
     if "customer" in given:
-        return Selection(customer=_text(given, "customer", "a text"))
+        return Selection(customer=_text(given, "customer", _OWNER))
     if "fleet" in given:
         if given["fleet"] is not True:
             raise BadRequest("fleet: expected true")
@@ -168,6 +186,7 @@ def _selection(given: Mapping[str, Any]) -> Selection:
 
 def _window(given: Mapping[str, Any], now: datetime) -> Window:
     start = max(now, _moment(given["notBefore"])) if "notBefore" in given else now
+    start = (start + timedelta(microseconds=999_999)).replace(microsecond=0)  # the agenda keeps whole seconds
     length = _duration(given["over"]) if "over" in given else DEFAULT_WINDOW
     if start.year >= MAXYEAR:
         raise BadRequest(f"notBefore: expected a date before the year {MAXYEAR}")
@@ -183,8 +202,8 @@ def _phone_id(value: Any, place: int) -> str:
 
 def _text(given: Mapping[str, Any], name: str, expected: str) -> str:
     value = given.get(name)
-    if isinstance(value, str) and value:
-        return value
+    if _is_text(value, most=MAX_TEXT) and value:
+        return str(value)
     raise BadRequest(f"{name}: expected {expected}")
 
 
@@ -196,9 +215,15 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
 
 
 def _reason(value: Any) -> str | None:
-    if value is None or (isinstance(value, str) and len(value) <= MAX_REASON):
+    if value is None or _is_text(value, most=MAX_REASON):
         return value or None
     raise BadRequest(f"reason: expected a text of at most {MAX_REASON} characters")
+
+
+def _is_text(value: Any, *, most: int) -> bool:
+    if not isinstance(value, str) or len(value) > most:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)  # half of a surrogate pair
 
 
 def _duration(value: Any) -> timedelta:
@@ -227,5 +252,6 @@ def _moment(value: Any) -> datetime:
     raise BadRequest("notBefore: expected a date and time with its offset, such as 2026-01-31T22:00:00Z")
 
 
+_OWNER = f"a text of 1 to {MAX_TEXT} characters"
 _NAME_SHOWN = 40
 _NAMES_SHOWN = 120

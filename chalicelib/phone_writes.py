@@ -43,7 +43,7 @@ class Change:
     @property
     def request_digest(self) -> str | None:
         """What is stored of the request's idempotency key."""
-        return None if self.request_key is None else idempotency.digest(self.request_key)
+        return None if self.request_key is None else idempotency.digest(self.request_key, purpose="reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Due:
 
     def condition(self) -> Condition:
         """The phone still has that date, nobody is at work on it, and it may be rotated by schedule."""
-        may_rotate = SipPhones.planned_rotation.exists() | (SipPhones.rotation_days > 0)
+        for_that_reason = SipPhones.planned_rotation.exists()
         if self.fleet_days:
-            fetched_configuration = Path(SipPhones.status.config_loaded).exists()
-            may_rotate |= SipPhones.rotation_days.does_not_exist() & fetched_configuration
+            for_that_reason |= Path(SipPhones.status.config_loaded).exists()
+        may_rotate = (SipPhones.rotation_days > 0) | (SipPhones.rotation_days.does_not_exist() & for_that_reason)
         nobody_at_work = SipPhones.unsettled.does_not_exist()
         return cast(Condition, (SipPhones.tend_at == self.at) & nobody_at_work & may_rotate)
 
@@ -180,29 +180,29 @@ def postpone(phone: SipPhones, *, until: datetime) -> None:
     )
 
 
-def reschedule(phone: SipPhones, *, due: datetime | None) -> None:
-    """Gives a phone that nobody is at work on its regular date ``due`` (None: never), planned or not."""
-    _update(
-        phone,
-        [_set_or_remove(SipPhones.tend_at, due), SipPhones.planned_rotation.remove()],
-        (SipPhones.credentials_id == phone.credentials_id) & SipPhones.unsettled.does_not_exist(),
-    )
+def reschedule(
+    phone: SipPhones,
+    *,
+    due: datetime | None,
+    planned: bool = False,
+    request: tuple[str, datetime] | None = None,
+) -> None:
+    """Gives a phone that nobody is at work on the date ``due`` (None: never), which is ``planned`` or regular.
 
-
-def plan(phone: SipPhones, at: datetime, *, digest: str, now: datetime) -> None:
-    """Plans a rotation of a phone that nobody is at work on, once for the request with that key's digest."""
-    _update(
-        phone,
-        [
-            SipPhones.tend_at.set(at),
-            SipPhones.tend_shard.set(shard_of(phone.id)),
-            SipPhones.planned_rotation.set(at),
-            SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)),
-        ],
-        (SipPhones.credentials_id == phone.credentials_id)
-        & SipPhones.unsettled.does_not_exist()
-        & _unknown_request(digest, now),
-    )
+    ``request`` is the digest of the idempotency key of whoever asked, and when: once for each key.
+    """
+    actions: list[Action] = [
+        _set_or_remove(SipPhones.tend_at, due),
+        SipPhones.tend_shard.set(shard_of(phone.id)),
+        _set_or_remove(SipPhones.planned_rotation, due if planned else None),
+    ]
+    same_pair: Condition = SipPhones.credentials_id == phone.credentials_id
+    condition = same_pair & SipPhones.unsettled.does_not_exist()
+    if request is not None:
+        digest, now = request
+        actions.append(SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)))
+        condition &= _unknown_request(digest, now)
+    _update(phone, actions, condition)
 
 
 def remember_requests(phone_id: str) -> None:

@@ -116,13 +116,19 @@ class SipPhones(Model):
         return dict(self.recent_requests.as_dict()) if self.recent_requests else {}
 
     @property
+    def has_pair(self) -> bool:
+        """Whether its credentials are this service's: it was imported, or reset at least once."""
+        return self.credentials_id is not None and self.credentials_changed_at is not None
+
+    @property
     def has_fetched_configuration(self) -> bool:
         """Whether the phone gets its settings, and so a new pair, by itself."""
         return self.status is not None and self.status.config_loaded is not None
 
     def due(self, fleet_days: int) -> datetime | None:
         """When the phone is to be rotated: the date planned for it, or its regular one; None for never."""
-        return self.planned_rotation or self.regular_due(fleet_days)
+        planned: datetime | None = None if self.rotation_days == 0 else self.planned_rotation
+        return planned or self.regular_due(fleet_days)
 
     def regular_due(self, fleet_days: int) -> datetime | None:
         """When the phone's own period ends, or the fleet's, which is ``fleet_days``; None for never."""

@@ -38,7 +38,7 @@ class LeftOut(StrEnum):
     CHANGING = "changing"
     """Its credentials were changed a moment ago, or are not published yet."""
     UNCHANGED = "unchanged"
-    """It has its regular date already."""
+    """It has its regular date already, or this very request has given it back before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,13 @@ class Planning:
         when that is not 0. Without a window the phones get their regular dates back, which for some is none at
         all. Raises :class:`~chalicelib.errors.Unavailable`; the same request again goes on.
         """
-        digest = idempotency.digest(request_key)
+        digest = idempotency.digest(request_key, purpose="plan" if window else "cancel")
 
         def work(phone: SipPhones | None) -> datetime | LeftOut | None:
             if phone is None:
                 return LeftOut.NOT_FOUND
             if window is None:
-                return self._put_back(phone, dry_run=dry_run)
+                return self._put_back(phone, digest, dry_run=dry_run)
             return self._plan_phone(phone, window, digest, dry_run=dry_run)
 
         plan = Plan(dry_run=dry_run)
@@ -141,7 +141,7 @@ class Planning:
             if dry_run:
                 return date
             try:
-                phone_writes.plan(phone, date, digest=digest, now=now)
+                phone_writes.reschedule(phone, due=date, planned=True, request=(digest, now))
             except ConditionFailed:
                 phone_writes.remember_requests(phone.id)
                 changed = SipPhones.find(phone.id)
@@ -152,15 +152,19 @@ class Planning:
                 return date
         return LeftOut.CHANGING
 
-    def _put_back(self, phone: SipPhones, *, dry_run: bool) -> datetime | LeftOut | None:
-        if phone.unsettled or phone.credentials_id is None:
+    def _put_back(self, phone: SipPhones, digest: str, *, dry_run: bool) -> datetime | LeftOut | None:
+        if phone.unsettled or not phone.has_pair:
             return LeftOut.CHANGING
+        now = self.clock()
         due = phone.regular_due(self.fleet_rotation_days)
-        if phone.tend_at == due and phone.planned_rotation is None:
+        known = idempotency.answer(phone.requests(), digest, now) is not None
+        if known or (phone.tend_at == due and phone.planned_rotation is None):
             return LeftOut.UNCHANGED
         if not dry_run:
             try:
-                phone_writes.reschedule(phone, due=due)
+                if phone.recent_requests is None:
+                    phone_writes.remember_requests(phone.id)
+                phone_writes.reschedule(phone, due=due, request=(digest, now))
             except ConditionFailed:
                 return LeftOut.CHANGING
         return due
@@ -171,7 +175,7 @@ def _reason_to_leave_out(phone: SipPhones) -> LeftOut | None:
         return LeftOut.ROTATION_OFF
     if phone.rotation_days is None and not phone.has_fetched_configuration:
         return LeftOut.NEVER_FETCHED_CONFIGURATION
-    if phone.unsettled or phone.credentials_id is None:
+    if phone.unsettled or not phone.has_pair:
         return LeftOut.CHANGING
     return None
 

@@ -1,5 +1,6 @@
 """What the Lambda functions may be asked, and how a wrong question is refused."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -36,6 +37,11 @@ def reset_asked(**properties: Any) -> ResetInvocation:
 
 def rotation_asked(**properties: Any) -> RotationInvocation:
     return rotation_invocation(properties, request_id=REQUEST, now=NOW)
+
+
+def refused(name: str) -> Any:
+    """Expects a refusal that begins with the name of what is wrong."""
+    return pytest.raises(BadRequest, match=f"^{re.escape(name)}: ")
 
 
 def test_a_bare_input_is_for_every_phone_and_its_key_is_the_request_id() -> None:
@@ -135,22 +141,26 @@ def test_a_key_is_printable_ascii(key: str) -> None:
 )
 def test_any_other_key_is_refused_under_the_name_that_it_has_there(key: Any) -> None:
     for name in ("Idempotency-Key", "idempotencyKey"):
-        with pytest.raises(BadRequest, match=f"^{name}: "):
+        with refused(name):
             idempotency_key(key, name)
 
 
 WRONG_TYPES: list[Any] = [None, 0, 1, 1.5, "", "true", [], ["x"], {}, {"x": 1}]
+NO_UNICODE = "\ud800"  # JSON can write half a character, and DynamoDB refuses it
 
 NO_TEXTS = [value for value in WRONG_TYPES if value == "" or not isinstance(value, str)] + [True]
 BAD_RESETS = [
     *(("sipPhoneId", {"sipPhoneId": value}) for value in NO_TEXTS),
     *(("includeCredentials", {"includeCredentials": value}) for value in WRONG_TYPES),
     *(("idempotencyKey", {"idempotencyKey": value}) for value in [*NO_TEXTS, "k" * 256, "ü"]),
-    *(("reason", {"reason": value}) for value in [True, 1, ["r"], {"r": 1}, "r" * 201]),
+    *(("reason", {"reason": value}) for value in [True, 1, ["r"], {"r": 1}, "r" * 201, NO_UNICODE]),
     *(("onBehalfOf", {"onBehalfOf": value}) for value in [True, 1, "", "OWNER", [], [{"accessLevel": "ADMIN"}]]),
     *(("accessLevel", {"onBehalfOf": {"accessLevel": value}}) for value in NO_TEXTS),
     ("accessLevel", {"onBehalfOf": {"customer": "C"}}),
-    *(("customer", {"onBehalfOf": {"accessLevel": "OWNER", "customer": value}}) for value in NO_TEXTS),
+    *(
+        ("customer", {"onBehalfOf": {"accessLevel": "OWNER", "customer": value}})
+        for value in [*NO_TEXTS, NO_UNICODE]
+    ),
     *(("reseller", {"onBehalfOf": {"accessLevel": "RESELLER", "reseller": value}}) for value in NO_TEXTS),
     ("level", {"onBehalfOf": {"accessLevel": "ADMIN", "level": 9}}),
     ("password", {"password": "chosen-by-the-caller"}),
@@ -163,13 +173,13 @@ BAD_RESETS = [
 def test_a_malformed_reset_is_refused_by_the_name_of_what_is_wrong(name: str, properties: dict[str, Any]) -> None:
     bare = {"sipPhoneId": PHONE, **properties}
     for event in (bare, enveloped(bare)):
-        with pytest.raises(BadRequest, match=f"^{name}: ") as refusal:
+        with refused(name) as refusal:
             reset_invocation(event, request_id=REQUEST)
         assert "chosen-by-the-caller" not in str(refusal.value)
 
 
 def test_a_reset_without_a_phone_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"^sipPhoneId: "):
+    with refused("sipPhoneId"):
         reset_invocation({}, request_id=REQUEST)
 
 
@@ -181,13 +191,13 @@ def test_a_refusal_is_short_whatever_it_refuses() -> None:
 
 @pytest.mark.parametrize("event", [None, [], [{}], "", PHONE, 0, 42, 1.5, True])
 def test_an_input_that_is_no_object_is_refused(event: Any) -> None:
-    with pytest.raises(BadRequest, match=r"^input: "):
+    with refused("input"):
         reset_invocation(event, request_id=REQUEST)
-    with pytest.raises(BadRequest, match=r"^input: "):
+    with refused("input"):
         rotation_invocation(event, request_id=REQUEST, now=NOW)
-    with pytest.raises(BadRequest, match=r"^detail: "):
+    with refused("detail"):
         reset_invocation(enveloped(event), request_id=REQUEST)
-    with pytest.raises(BadRequest, match=r"^detail: "):
+    with refused("detail"):
         rotation_invocation(enveloped(event), request_id=REQUEST, now=NOW)
 
 
@@ -210,7 +220,7 @@ def test_a_rotation_starts_now_and_takes_an_hour_unless_it_says_otherwise() -> N
     ("text", "moment"),
     [
         ("2026-01-31T22:00:00Z", datetime(2026, 1, 31, 22, tzinfo=UTC)),
-        ("2026-01-31T22:00:00.250Z", datetime(2026, 1, 31, 22, 0, 0, 250_000, tzinfo=UTC)),
+        ("2026-01-31T22:00:00.250Z", datetime(2026, 1, 31, 22, 0, 1, tzinfo=UTC)),  # not before it, in seconds
         ("2026-01-31T22:00:00-08:00", datetime(2026, 2, 1, 6, tzinfo=UTC)),
         ("2026-03-29T02:30:00+01:00", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
     ],
@@ -252,7 +262,7 @@ BAD_MOMENTS = [
 ]  # fmt: skip
 NO_LISTS: list[Any] = [None, True, 1, PHONE, {}, {PHONE: 1}, []]
 BAD_ROTATIONS = [
-    *(("customer", {"customer": value}) for value in NO_TEXTS),
+    *(("customer", {"customer": value}) for value in [*NO_TEXTS, NO_UNICODE]),
     *(("fleet", {"fleet": value}) for value in [*WRONG_TYPES, False]),
     *(("over", {"fleet": True, "over": value}) for value in BAD_DURATIONS),
     *(("notBefore", {"fleet": True, "notBefore": value}) for value in BAD_MOMENTS),
@@ -261,8 +271,8 @@ BAD_ROTATIONS = [
     *(("idempotencyKey", {"fleet": True, "idempotencyKey": value}) for value in [*NO_TEXTS, "k" * 256]),
     *(("sipPhoneIds", {"sipPhoneIds": value}) for value in NO_LISTS),
     ("sipPhoneIds", {"sipPhoneIds": [PHONE] * 10_001}),
-    *(("sipPhoneIds\\[1\\]", {"sipPhoneIds": [PHONE, value]}) for value in [*WRONG_TYPES, PHONE[1:], PHONE + "0"]),
-    ("sipPhoneIds\\[0\\]", {"sipPhoneIds": ["5G0000000000000000000001", "malformed"]}),
+    *(("sipPhoneIds[1]", {"sipPhoneIds": [PHONE, value]}) for value in [*WRONG_TYPES, PHONE[1:], PHONE + "0"]),
+    ("sipPhoneIds[0]", {"sipPhoneIds": ["5G0000000000000000000001", "malformed"]}),
     ("customer, sipPhoneIds, fleet", {}),
     ("customer, sipPhoneIds, fleet", {"customer": "C", "fleet": True}),
     ("customer, sipPhoneIds, fleet", {"customer": "C", "sipPhoneIds": [PHONE]}),
@@ -280,7 +290,7 @@ def test_a_malformed_rotation_is_refused_by_the_name_of_what_is_wrong(
     name: str, properties: dict[str, Any]
 ) -> None:
     for event in (properties, enveloped(properties)):
-        with pytest.raises(BadRequest, match=f"^{name}: "):
+        with refused(name):
             rotation_invocation(event, request_id=REQUEST, now=NOW)
 
 

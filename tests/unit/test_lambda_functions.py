@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import chalice.test
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 
 import app
 from chalicelib.access import AccessLevel
-from chalicelib.errors import ServiceError
+from chalicelib.errors import InternalError, ServiceError
 from ops.gateway import PROJECT
 from tests.support.aws import Wire
 from tests.support.fleet import bearer, import_lines, imported, new_owner, new_phone_id, pair_of, stored
@@ -109,6 +111,27 @@ def test_the_reason_is_recorded_with_the_change() -> None:
     assert stored(made.id).change_reason is None
 
 
+def test_the_reason_is_announced_with_who_asked(phone: str, wire: Wire) -> None:
+    details: list[dict[str, Any]] = []
+
+    def look(request: AWSPreparedRequest) -> None:
+        entries = json.loads(cast(bytes, request.body))["Entries"]
+        details.extend(json.loads(entry["Detail"]) for entry in entries)
+
+    with wire.watched("PutEvents", look):
+        app.reset_credentials(event("eventbridge_fraud_alarm"), context())
+    (detail,) = details
+    assert detail["reason"] == "calls to premium-rate numbers"
+    assert (detail["changedVia"], detail["changedBy"]) == ("lambda", "event fraud.detection")
+    assert stored(phone).password not in json.dumps(detail)
+
+
+def test_the_function_is_known_to_chalice_by_its_name() -> None:
+    made = imported()
+    output = chalice.test.Client(app.app).lambda_.invoke("reset_credentials", {"sipPhoneId": made.id}).payload
+    assert output["credentialsId"] == stored(made.id).credentials_id != made.credentials_id
+
+
 def test_on_behalf_of_somebody_their_scope_applies() -> None:
     made = imported(reseller=new_owner())
     for caller in (
@@ -159,6 +182,7 @@ def test_what_aws_refuses_has_a_name_too(
         function(asked, context())
     assert type(failure.value).__name__ == error
     assert pair_of(stored(made.id)) == pair_of(made)
+    assert "refused by the test" not in str(failure.value)
 
 
 def test_the_api_handler_takes_the_event_of_api_gateway(phone: str) -> None:
@@ -220,3 +244,20 @@ def test_a_refusal_is_counted_by_its_name(
         app.reset_credentials({"sipPhoneId": "F" * 24, **asked}, context())
     (metrics,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line)
     assert (metrics["via"], metrics["outcome"]) == ("lambda", outcome)
+
+
+def test_a_fault_of_ours_is_counted_by_its_name(wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    made = imported()
+    wire.refuse("UpdateItem", "AccessDeniedException")
+    with pytest.raises(InternalError):
+        app.reset_credentials({"sipPhoneId": made.id}, context())
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [(metrics["via"], metrics["outcome"]) for metrics in counted] == [("lambda", "internal_error")]
+
+
+def test_a_copy_that_follows_is_counted(wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    made = imported()
+    wire.refuse("PutSecretValue", "AccessDeniedException")
+    app.reset_credentials({"sipPhoneId": made.id}, context())
+    (metrics,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line)
+    assert (metrics["Resets"], metrics["MirrorPending"]) == ([1.0], [1.0])

@@ -173,6 +173,16 @@ def test_cancelling_gives_the_regular_date_back(days: int | None) -> None:
     assert plan(selection, None).left_out == {LeftOut.UNCHANGED: 1}
 
 
+def test_a_cancellation_that_is_delivered_again_leaves_a_newer_plan() -> None:
+    selection, ids = phones()
+    plan(selection, window(), key="first plan")
+    plan(selection, None, key="cancel")
+    plan(selection, window(), key="second plan")
+    newer = dates(ids)
+    assert plan(selection, None, key="cancel").left_out == {LeftOut.UNCHANGED: 1}
+    assert dates(ids) == newer
+
+
 def test_a_dry_run_of_cancelling_leaves_the_plan() -> None:
     selection, ids = phones()
     plan(selection, window())

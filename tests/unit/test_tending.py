@@ -144,9 +144,18 @@ def test_the_policy_decides_what_gets_a_date(
 
 def test_a_planned_rotation_is_carried_out_whatever_the_fleets_period(mirrored: Mirrored) -> None:
     phone = due_phone(rotationDays=None, status=CONFIGURED)
-    phone_writes.plan(phone, app.services().clock(), digest="d" * 32, now=app.services().clock())
+    phone_writes.reschedule(phone, due=app.services().clock(), planned=True)
     assert counts(sweep(timedelta(seconds=1)))["rotated"] == 1
     assert assert_settled(phone.id, mirrored).planned_rotation is None
+
+
+def test_a_planned_rotation_is_dropped_when_the_phone_is_never_to_be_rotated() -> None:
+    phone = due_phone(rotationDays=0, status=CONFIGURED)
+    phone_writes.reschedule(phone, due=app.services().clock(), planned=True)
+    assert counts(sweep(timedelta(seconds=1), fleet_days=90))["rotated"] == 0
+    now = stored(phone.id)
+    assert now.tend_at is None
+    assert now.planned_rotation is None
 
 
 # One row for each call of a reset, with the crash before it is sent and after it took effect.
