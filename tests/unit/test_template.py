@@ -1,7 +1,6 @@
 """The deployment's template, as it is rendered: what it grants, and the parts whose loss would hurt."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from chalicelib.errors import NotFound
 from chalicelib.phones import SipPhones
 from chalicelib.tokens import ApiTokens
 from ops.gateway import PROJECT, gateway_responses
+from ops.packaging import copy_sources
 from tests.support.aws import Crash, Wire
 from tests.support.fleet import bearer, imported, new_owner, new_phone_id, stored
 
@@ -39,10 +39,8 @@ OF_THE_PLATFORM = {
 @pytest.fixture(scope="module", params=["dev", "prod"])
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("template")
-    shutil.copytree(PROJECT / ".chalice", folder / ".chalice", ignore=shutil.ignore_patterns("deployments"))
-    shutil.copytree(PROJECT / "chalicelib", folder / "chalicelib")
-    shutil.copy(PROJECT / "app.py", folder)
-    (folder / "requirements.txt").touch()  # the template does not depend on the archive's contents
+    copy_sources(folder)
+    (folder / "requirements.txt").write_text("")  # the template does not depend on the archive's contents
     subprocess.run(
         [Path(sys.executable).parent / "chalice", "package", "--stage", request.param,
          "--merge-template", ".chalice/resources.json", "out"],
