@@ -17,13 +17,13 @@ def name_errors() -> None:
     # By name: these modules are not in the environment that checks this file.
     runtime: Any = import_module("ministack.core.lambda_runtime")
     functions: Any = import_module("ministack.services.lambda_svc")
-    if REPORTED not in runtime._PYTHON_WORKER_SCRIPT:  # noqa: SLF001 - there is no public way
+    if REPORTED not in runtime._PYTHON_WORKER_SCRIPT:
         raise SystemExit("this ministack is not the one that ops/ministack_server.py mends: see REQUIREMENT")
-    runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(  # noqa: SLF001
+    runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(
         REPORTED, f'{REPORTED}, "type": type(e).__name__'
     )
     latest = threading.local()
-    invoke, execute = runtime.Worker.invoke, functions._execute_function_warm  # noqa: SLF001
+    invoke, execute = runtime.Worker.invoke, functions._execute_function_warm
 
     def remembering(worker: Any, *arguments: Any, **options: Any) -> Any:
         answer = invoke(worker, *arguments, **options)
@@ -38,7 +38,7 @@ def name_errors() -> None:
         return answer
 
     runtime.Worker.invoke = remembering
-    functions._execute_function_warm = naming  # noqa: SLF001
+    functions._execute_function_warm = naming
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 import time
-import urllib.request
 from contextlib import ExitStack
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import click
+import urllib3
 
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
@@ -148,9 +149,10 @@ def first_reset(run: dict[str, Any]) -> None:
     """Resets the first phone over HTTP and shows how to do it again."""
     phone_id, token = run["phones"][0]["_id"], run["tokens"]["OWNER"]
     url = f"{run['apiUrl']}/pbx/sipphone/{phone_id}/resetcredentials"
-    request = urllib.request.Request(url, method="POST", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
-        phone = json.load(answer)
+    answer = urllib3.request("POST", url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    if answer.status != HTTPStatus.OK:
+        raise click.ClickException(f"the first reset was answered {answer.status}: {answer.data.decode()}")
+    phone = answer.json()
     click.echo(json.dumps(phone, indent=2))
     click.echo(
         "\nReset it again:\n\n"
