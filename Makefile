@@ -6,7 +6,7 @@ STAGE ?= dev
 PARAMETERS ?=
 export PORT AWS_PORT
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults format lock clean
 
 install: $(VENV)/.installed
 
@@ -57,6 +57,10 @@ destroy: install
 # The artefact, deployed on a local AWS and called from outside.
 e2e: install
 	$(BIN)/python -m pytest tests/e2e
+
+# Every AWS call of a reset, spoilt in every way, between the SDK and a local AWS.
+faults: install
+	$(BIN)/python -m pytest tests/faults
 
 format: install
 	$(BIN)/ruff format .

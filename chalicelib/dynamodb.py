@@ -17,6 +17,10 @@ class ConditionFailed(Exception):
     """A conditional write did not happen, because a clause of its condition does not hold."""
 
 
+class RequestRefused(Exception):
+    """DynamoDB refused a request for a reason that will last. ``str(error)`` is its error code."""
+
+
 class EpochSeconds(Attribute[datetime]):
     """A moment in UTC, kept as a number of whole seconds.
 
@@ -59,8 +63,8 @@ def translated_errors() -> Iterator[None]:
     """Raises what a failed call means for the caller in place of PynamoDB's exception.
 
     :class:`ConditionFailed` for a condition that does not hold; :class:`Unavailable` when DynamoDB throttled,
-    failed or could not be reached, so that a write may or may not have happened. Everything else, such as a
-    missing permission or a malformed request, is a fault of ours and passes unchanged.
+    failed or could not be reached, so that a write may or may not have happened; :class:`RequestRefused` for
+    everything else, such as a missing permission, which is a fault of ours.
     """
     try:
         yield
@@ -72,7 +76,10 @@ def translated_errors() -> Iterator[None]:
             raise ConditionFailed from error
         if code is None or code in _TRANSIENT or code.isdigit():
             raise Unavailable from error
-        raise
+        raise RequestRefused(code) from error
+    except KeyError as error:
+        # The SDK takes an answer that it cannot read for an empty one, in which PynamoDB misses the item.
+        raise Unavailable from error
 
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. The SDK puts the

@@ -13,7 +13,12 @@ from chalicelib.credentials import Credentials
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_secretsmanager.type_defs import CreateSecretRequestTypeDef, PutSecretValueRequestTypeDef
+    from mypy_boto3_secretsmanager.type_defs import (
+        CreateSecretRequestTypeDef,
+        CreateSecretResponseTypeDef,
+        PutSecretValueRequestTypeDef,
+        PutSecretValueResponseTypeDef,
+    )
 
 SERVICE = "sip-credentials"
 FENCE = "SIP-CREDENTIALS-FENCE"
@@ -93,7 +98,7 @@ class Mirror:
         # can be refused as well, but not for long.
         for _ in range(_STEPS):
             try:
-                return self._create(copy, token) if create else self._put_value(copy, token, labels)
+                answer = self._create(copy, token) if create else self._put_value(copy, token, labels)
             except self.client.exceptions.ResourceNotFoundException:
                 create = True
             except self.client.exceptions.ResourceExistsException as refusal:
@@ -105,9 +110,13 @@ class Mirror:
                 create = False
             except (ClientError, BotoCoreError) as failure:
                 raise MirrorUnavailable.because(failure) from failure
+            else:
+                if "ARN" in answer:
+                    return answer["ARN"]
+                raise MirrorUnavailable("UnreadableAnswer", transient=True)
         raise MirrorUnavailable("Contention", transient=True)
 
-    def _put_value(self, copy: Copy, token: str, labels: list[str] | None) -> str:
+    def _put_value(self, copy: Copy, token: str, labels: list[str] | None) -> "PutSecretValueResponseTypeDef":
         value: PutSecretValueRequestTypeDef = {
             "SecretId": self.secret_name(copy.phone_id),
             "SecretString": copy.text(),
@@ -115,9 +124,9 @@ class Mirror:
         }
         if labels is not None:
             value["VersionStages"] = labels
-        return self.client.put_secret_value(**value)["ARN"]
+        return self.client.put_secret_value(**value)
 
-    def _create(self, copy: Copy, token: str) -> str:
+    def _create(self, copy: Copy, token: str) -> "CreateSecretResponseTypeDef":
         tags = {"service": SERVICE} | ({"customer": copy.customer} if copy.customer else {})
         secret: CreateSecretRequestTypeDef = {
             "Name": self.secret_name(copy.phone_id),
@@ -128,7 +137,7 @@ class Mirror:
         }
         if self.kms_key:
             secret["KmsKeyId"] = self.kms_key
-        return self.client.create_secret(**secret)["ARN"]
+        return self.client.create_secret(**secret)
 
     def _restore(self, copy: Copy) -> None:
         try:

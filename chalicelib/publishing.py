@@ -9,7 +9,7 @@ from chalicelib.announcements import Announcement, AnnouncementFailed, Announcem
 from chalicelib.aws import CallFailed
 from chalicelib.clock import Clock
 from chalicelib.credentials import Credentials, new_id
-from chalicelib.dynamodb import ConditionFailed
+from chalicelib.dynamodb import ConditionFailed, RequestRefused
 from chalicelib.errors import Unavailable
 from chalicelib.mirror import Copy, Mirror, MirrorUnavailable
 from chalicelib.phones import SipPhones
@@ -69,6 +69,8 @@ class Publisher:
             settled = phone_writes.settle(phone, token, secret_arn=secret_arn, due=due, now=self.clock())
         except Unavailable:
             return _failed(phone, DYNAMODB_UNAVAILABLE)
+        except RequestRefused as refusal:
+            return _failed(phone, CallFailed(str(refusal), transient=False))
         return Publication.SETTLED if settled else Publication.OVERTAKEN
 
     def complete(self, phone: SipPhones) -> Publication:
@@ -90,6 +92,8 @@ class Publisher:
             return Publication.OVERTAKEN
         except Unavailable:
             return _failed(phone, DYNAMODB_UNAVAILABLE)
+        except RequestRefused as refusal:
+            return _failed(phone, CallFailed(str(refusal), transient=False))
         except MirrorUnavailable as failure:
             return _failed(phone, failure)
         return self.publish(phone, token)

@@ -129,10 +129,13 @@ class Resets:
         raise Unavailable
 
     def _published(self, phone: SipPhones, via: ChangedVia, *, replayed: bool) -> Reset:
+        publication = Publication.SETTLED  # the replay of a reset that was settled
         if phone.unsettled:
-            publication = self.publisher.publish(phone, phone.credentials_id)
-        else:  # the replay of a reset that was settled
-            publication = Publication.SETTLED
+            try:
+                publication = self.publisher.publish(phone, phone.credentials_id)
+            except Exception:  # noqa: BLE001 - the pair is in force: whatever is wrong now, the caller gets it
+                logger.exception("publication failed", sipPhoneId=phone.id)
+                publication = Publication.REFUSED
         logger.info(
             "credentials reset",
             sipPhoneId=phone.id,
