@@ -120,6 +120,15 @@ class Wire:
 
         self._faults.append((operation, lost))
 
+    def cut_short(self, operation: str) -> None:
+        """AWS does what the next request for ``operation`` asks; half of its answer arrives."""
+
+        def cut(event: str, request: AWSPreparedRequest) -> AWSResponse:
+            self.perform(event, request)
+            return AWSResponse(request.url, 200, HTTPHeaders(), MockRawResponse(b'{"Attributes": {"_id": {"S'))
+
+        self._faults.append((operation, cut))
+
     def crash(self, operation: str, *, when: str) -> None:
         """The program ends ``before`` the next request for ``operation`` is sent, or ``after`` it took effect."""
 

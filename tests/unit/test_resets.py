@@ -15,6 +15,7 @@ from chalicelib.errors import Superseded, Unavailable
 from chalicelib.idempotency import LIFE as REQUESTS_LIVE
 from chalicelib.phone_writes import PUBLISHER_LIFE
 from chalicelib.phones import SipPhones
+from chalicelib.publishing import Publication
 from chalicelib.resets import Reset, Resets
 from tests.support.aws import Wire
 from tests.support.fleet import imported, pair_of, stored
@@ -152,6 +153,55 @@ def test_settling_that_fails_leaves_the_phone_to_tend(wire: Wire) -> None:
     answer = reset(phone)
     assert not answer.mirrored
     assert_left_to_tend(phone, answer.phone.credentials_id)
+
+
+@pytest.mark.parametrize("operation", ["PutSecretValue", "PutEvents"])
+def test_an_answer_that_cannot_be_read_delays_the_copy_and_not_the_reset(wire: Wire, operation: str) -> None:
+    phone = imported()
+    wire.cut_short(operation)
+    answer = reset(phone)
+    assert answer.publication is Publication.UNAVAILABLE
+    assert_left_to_tend(phone, answer.phone.credentials_id)
+
+
+def test_a_commit_whose_answer_cannot_be_read_is_settled_by_its_key(wire: Wire) -> None:
+    phone = imported()
+    wire.cut_short("UpdateItem")
+    with pytest.raises(Unavailable):
+        reset(phone, key="k")
+    committed = stored(phone.id)
+    again = reset(phone, key="k")
+    assert again.replayed
+    assert pair_of(again.phone) == pair_of(committed) != pair_of(phone)
+
+
+@pytest.mark.parametrize("spoil", ["refused", "cut short"])
+def test_a_settling_that_is_refused_or_cut_short_does_not_fail_the_reset(wire: Wire, spoil: str) -> None:
+    phone = imported()
+    wire.hold("UpdateItem", until=lambda: None)
+    if spoil == "refused":
+        wire.refuse("UpdateItem", "AccessDeniedException")
+    else:
+        wire.cut_short("UpdateItem")
+    answer = reset(phone)
+    assert not answer.mirrored
+    assert pair_of(stored(phone.id)) == pair_of(answer.phone)
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_fault_of_ours_after_the_commit_does_not_fail_the_reset(
+    monkeypatch: pytest.MonkeyPatch, service_log: list[dict[str, Any]]
+) -> None:
+    phone = imported()
+
+    def faulty(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("chalicelib.publishing.Publisher.publish", faulty)
+    answer = reset(phone)
+    assert answer.publication is Publication.REFUSED
+    assert_left_to_tend(phone, answer.phone.credentials_id)
+    assert any("ZeroDivisionError" in line.get("exception", "") for line in service_log)
 
 
 def test_a_replay_completes_what_its_first_attempt_left(wire: Wire, mirrored: Mirrored) -> None:
