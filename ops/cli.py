@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
 from chalicelib.answers import sweep_output
+from chalicelib.dynamodb import RequestRefused
 from chalicelib.errors import ServiceError
 from chalicelib.phones import canonical_id
 from chalicelib.services import Services, connect
@@ -191,6 +192,9 @@ def main() -> None:
     """Runs the command line; what AWS refuses is one line on standard error."""
     try:
         phones()
+    except RequestRefused as refusal:
+        click.echo(f"Error: DynamoDB refused: {refusal}; are region, PHONES_TABLE, TOKENS_TABLE right?", err=True)
+        sys.exit(1)
     except (ServiceError, PynamoDBException, BotoCoreError, ClientError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
