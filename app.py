@@ -1,29 +1,18 @@
 """Entry points: what API Gateway, EventBridge and Lambda call. Parses, calls one use case, maps the result."""
 
 import functools
-from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, Request, Response
 
-from chalicelib import answers, tokens
-from chalicelib.access import Caller
-from chalicelib.errors import InternalError, MethodNotAllowed, ServiceError, Unauthorized
-from chalicelib.invocations import (
-    counted,
-    idempotency_key,
-    invoked,
-    reset_invocation,
-    rotation_invocation,
-    time_left_of,
-)
+from chalicelib import answers, resources, tokens
+from chalicelib.errors import Unauthorized
+from chalicelib.invocations import counted, invoked, reset_invocation, rotation_invocation, time_left_of
 from chalicelib.services import Services, connect
 from chalicelib.settings import Settings
-from chalicelib.telemetry import count_authorization, count_reset, logger
+from chalicelib.telemetry import count_authorization
 
-RESET = "/pbx/sipphone/{sipPhoneId}/resetcredentials"
-OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
-ALLOW = {"Allow": "GET, POST, OPTIONS"}
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 app = Chalice(app_name="sip-credentials", configure_logs=False)
 
@@ -36,12 +25,12 @@ def services() -> Services:
 
 @app.authorizer(name="api_token", ttl_seconds=60)
 def api_token(presented: AuthRequest) -> AuthResponse:
-    """Lambda authorizer: ``Authorization: Bearer <token>`` becomes the caller's level and owner.
+    """Lambda authorizer: the token in ``Authorization`` becomes the caller's level and owner.
 
     The policy covers the whole API, because API Gateway caches it by token and not by path.
     """
     try:
-        caller = tokens.verify(tokens.of_bearer(presented.token), now=services().clock())
+        caller = tokens.verify(tokens.presented(presented.token), now=services().clock())
     except Unauthorized:
         count_authorization("refused")
         # The one text that API Gateway answers with 401.
@@ -54,60 +43,46 @@ def api_token(presented: AuthRequest) -> AuthResponse:
     return AuthResponse(routes=["*"], principal_id=caller.name, context=caller.context())
 
 
-def request() -> Request:
+def serve(path: str, resource: resources.Resource, *methods: str) -> None:
+    """Serves ``resource`` under ``path`` to callers with a token; refuses all other methods to everyone."""
+
+    def answering(**_path: str) -> Response:
+        return respond(resources.answer(resource, services, request()))
+
+    def refusing(**_path: str) -> Response:
+        return respond(resources.refusal_of_method(request(), methods))
+
+    name = resource.__name__
+    app.route(path, name=name, methods=methods, authorizer=api_token, content_types=[])(answering)
+    others = [method for method in METHODS if method not in methods]
+    app.route(path, name=f"{name}_refusal", methods=others, content_types=[])(refusing)
+
+
+def request() -> resources.Request:
     """The HTTP request being answered."""
-    return cast(Request, app.current_request)  # only views ask, and Chalice sets it before it calls them
-
-
-def respond(body: Any, headers: Mapping[str, str] = {}, *, status: int = 200) -> Response:
-    """An answer as JSON, which nobody may store."""
-    standard = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Response(body, {**standard, **headers}, status)
-
-
-def over_http(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Makes a view answer every error with the body of the contract; what it did not expect is a 500."""
-
-    @functools.wraps(view)
-    def answering(**path: str) -> Response:
-        request_id: str = request().context["requestId"]
-        logger.thread_safe_append_keys(requestId=request_id)
-        try:
-            return view(**path)
-        except ServiceError as error:
-            answer = error
-        except Exception:  # noqa: BLE001 - the last boundary: the cause goes to the log, never to the caller
-            logger.exception("unexpected failure")
-            answer = InternalError()
-        count_reset("http", answer.message)
-        return respond(answer.body(request_id), status=answer.code)
-
-    return answering
-
-
-@app.route(RESET, methods=("GET", "POST"), authorizer=api_token, content_types=[])
-@over_http
-def reset_credentials_over_http(**path: str) -> Response:
-    """Resets the phone and answers with the whole of it, new credentials included."""
-    caller = Caller.from_context(request().context["authorizer"])
-    key = request().headers.get("Idempotency-Key")
-    reset = services().resets.reset(
-        path["sipPhoneId"],
-        scope=caller.scope(),
-        changed_by=caller.name,
-        changed_via="http",
-        request_key=None if key is None else idempotency_key(key, "Idempotency-Key"),
+    asked = cast(Request, app.current_request)  # only views ask, and Chalice sets it before it calls them
+    return resources.Request(
+        id=asked.context["requestId"],
+        method=asked.method,
+        path=asked.uri_params or {},
+        query=asked.query_params or {},
+        headers=asked.headers,
+        body=cast(bytes, asked.raw_body),
+        caller=asked.context.get("authorizer") or {},
     )
-    return respond(reset.phone.document(), answers.reset_headers(reset))
 
 
-@app.route(RESET, methods=OTHER_METHODS, content_types=[])
-def refuse_method(**path: str) -> Response:  # noqa: ARG001 - Chalice passes the path
-    """Answers every other method without touching the phone."""
-    if request().method == "OPTIONS":
-        return respond("", ALLOW, status=204)
-    refusal = MethodNotAllowed()
-    return respond(refusal.body(request().context["requestId"]), ALLOW, status=refusal.code)
+def respond(answer: resources.Answer) -> Response:
+    """The answer as Chalice gives it to API Gateway."""
+    return Response(answer.body, dict(answer.headers), answer.status)
+
+
+serve("/pbx/sipphone/{sipPhoneId}/resetcredentials", resources.reset, "GET", "POST")
+serve("/registrar/digest/{username}", resources.digest, "GET")
+serve("/registrar/freeswitch", resources.freeswitch, "POST")
+serve("/registrar/asterisk/{family}/single", resources.asterisk, "POST")
+serve("/registrar/asterisk/{family}/multi", resources.asterisk, "POST")
+serve("/registrar/registered", resources.registered, "POST")
 
 
 @app.lambda_function(name="reset_credentials")
@@ -123,6 +98,7 @@ def reset_credentials(event: Any, context: Any) -> dict[str, Any]:
         changed_via="lambda",
         request_key=asked.request_key,
         reason=asked.reason,
+        grace=asked.grace,
     )
     return answers.reset_output(reset, include_credentials=asked.include_credentials)
 

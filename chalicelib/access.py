@@ -25,9 +25,11 @@ class AccessLevel(StrEnum):
     OWNER = "OWNER"
     RESELLER = "RESELLER"
     ADMIN = "ADMIN"
+    REGISTRAR = "REGISTRAR"
+    """A registrar: it checks credentials and never changes them."""
 
 
-Tenancy = Literal["customer", "reseller"]
+Tenancy = Literal["customer", "reseller", "pbxCluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +37,15 @@ class Scope:
     """The phones that exist for a caller: those whose ``tenancy`` property is ``owner``, or all of them."""
 
     tenancy: Tenancy | None = None
-    owner: str | None = None
+    owner: str | int | None = None
 
     def condition(self) -> Condition | None:
         """The scope as a condition on the phone's item; None where every phone is in scope."""
         return None if self.tenancy is None else Path(self.tenancy) == self.owner
 
-    def covers(self, *, customer: str | None, reseller: str | None) -> bool:
-        """The scope as a test of an item that was read."""
-        match self.tenancy:
-            case None:
-                return True
-            case "customer":
-                return customer == self.owner
-            case "reseller":
-                return reseller == self.owner
-            case _:
-                assert_never(self.tenancy)
+    def covers(self, owners: Mapping[Tenancy, str | int | None]) -> bool:
+        """The scope as a test of an item that was read, by what the item has for each tenancy."""
+        return self.tenancy is None or owners[self.tenancy] == self.owner
 
 
 EVERY_PHONE = Scope()
@@ -69,7 +63,7 @@ def tenancy_of(level: AccessLevel) -> Tenancy | None:
             return "reseller"
         case AccessLevel.ADMIN:
             return None
-        case AccessLevel.PERSONAL | AccessLevel.NO_LOGIN:
+        case AccessLevel.PERSONAL | AccessLevel.NO_LOGIN | AccessLevel.REGISTRAR:
             raise AccessDenied
         case _:
             assert_never(level)
@@ -83,15 +77,18 @@ class Caller:
     level: str
     customer: str | None = None
     reseller: str | None = None
+    pbx_cluster: int | None = None
 
     @classmethod
     def from_context(cls, context: Mapping[str, str]) -> "Caller":
         """The caller as the authorizer described it to API Gateway."""
+        cluster = context.get("pbxCluster")
         return cls(
             name=context["tokenId"],
             level=context["accessLevel"],
             customer=context.get("customer"),
             reseller=context.get("reseller"),
+            pbx_cluster=None if cluster is None else int(cluster),
         )
 
     def context(self) -> dict[str, str]:
@@ -101,8 +98,9 @@ class Caller:
             "accessLevel": self.level,
             "customer": self.customer,
             "reseller": self.reseller,
+            "pbxCluster": self.pbx_cluster,
         }
-        return {name: value for name, value in context.items() if value is not None}
+        return {name: str(value) for name, value in context.items() if value is not None}
 
     def scope(self) -> Scope:
         """The phones this caller may reset.
@@ -119,3 +117,12 @@ class Caller:
         if not owner:
             raise AccessDenied
         return Scope(tenancy, owner)
+
+    def registrar_scope(self) -> Scope:
+        """The phones whose credentials this caller may check: those of its PBX cluster, or all of them.
+
+        Raises :class:`AccessDenied` for every level but REGISTRAR.
+        """
+        if self.level != AccessLevel.REGISTRAR:
+            raise AccessDenied
+        return EVERY_PHONE if self.pbx_cluster is None else Scope("pbxCluster", self.pbx_cluster)

@@ -1,22 +1,32 @@
 """Announcements: what happened to a phone's credentials, told to the rest of the estate over EventBridge."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws import CallFailed
-from chalicelib.clock import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "sipphone.credentials"
-RESET = "SIP Phone Credentials Reset"
 
 ChangedVia = Literal["http", "lambda", "schedule", "import"]
+
+
+class Kind(StrEnum):
+    """What is announced, as the event's detail-type."""
+
+    RESET = "SIP Phone Credentials Reset"
+    ADOPTED = "SIP Phone Credentials Adopted"
+    """The phone has registered with the pair in force."""
+    GRACE_ENDED = "SIP Phone Credentials Grace Ended"
+    """The old pair has lost its validity, and nobody has seen the phone register with the pair in force."""
 
 
 class AnnouncementFailed(CallFailed):
@@ -25,31 +35,14 @@ class AnnouncementFailed(CallFailed):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A pair came into force. Consumers tell duplicates by ``credentials_id``. Holds no secret."""
+    """Something that happened to a phone's credentials ``at`` a time.
 
-    phone_id: str
-    customer: str | None
-    reseller: str | None
-    credentials_id: str
-    changed_at: datetime
-    changed_via: str
-    changed_by: str
-    reason: str | None
-    secret_name: str
+    Consumers tell duplicates by the kind and the ``credentialsId`` of the ``detail``, which holds no secret.
+    """
 
-    def detail(self) -> dict[str, str | None]:
-        """The event's ``detail``."""
-        return {
-            "sipPhoneId": self.phone_id,
-            "customer": self.customer,
-            "reseller": self.reseller,
-            "credentialsId": self.credentials_id,
-            "changedAt": timestamp(self.changed_at),
-            "changedVia": self.changed_via,
-            "changedBy": self.changed_by,
-            "reason": self.reason,
-            "secretName": self.secret_name,
-        }
+    kind: Kind
+    at: datetime
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +64,9 @@ class Announcements:
                     {
                         "EventBusName": self.bus,
                         "Source": SOURCE,
-                        "DetailType": RESET,
-                        "Detail": json.dumps(announcement.detail()),
-                        "Time": announcement.changed_at,
+                        "DetailType": announcement.kind,
+                        "Detail": json.dumps(announcement.detail),
+                        "Time": announcement.at,
                     }
                 ]
             )

@@ -4,6 +4,7 @@ from typing import Any
 
 from chalicelib.clock import timestamp
 from chalicelib.planning import Plan
+from chalicelib.registrar import Registration
 from chalicelib.resets import Reset
 from chalicelib.tending import Sweep
 
@@ -14,6 +15,8 @@ def reset_headers(reset: Reset) -> dict[str, str]:
         "Credentials-Id": reset.phone.credentials_id,
         "Credentials-Mirror": _mirror(reset),
     }
+    if (until := reset.phone.grace_until) is not None:
+        headers["Credentials-Grace-Until"] = until
     if reset.replayed:
         headers["Idempotent-Replayed"] = "true"
     return headers
@@ -26,6 +29,7 @@ def reset_output(reset: Reset, *, include_credentials: bool) -> dict[str, Any]:
         "sipPhoneId": phone.id,
         "credentialsId": phone.credentials_id,
         "changedAt": timestamp(phone.credentials_changed_at),
+        "graceUntil": phone.grace_until,
         "mirror": _mirror(reset),
         "secretArn": phone.secret_arn if reset.mirrored else None,
         "secretVersionId": phone.secret_version_id if reset.mirrored else None,
@@ -34,6 +38,12 @@ def reset_output(reset: Reset, *, include_credentials: bool) -> dict[str, Any]:
     if include_credentials:
         output["phone"] = phone.document()
     return output
+
+
+def registration(registered: Registration) -> dict[str, Any]:
+    """The answer to a registrar's report of a registration."""
+    phone = registered.phone
+    return {"sipPhoneId": phone.id, "credentialsId": phone.credentials_id, "adopted": registered.adopted}
 
 
 def plan_output(plan: Plan) -> dict[str, Any]:
@@ -54,6 +64,7 @@ def sweep_output(sweep: Sweep) -> dict[str, Any]:
         "due": sweep.due,
         "rotated": sweep.rotated,
         "completed": sweep.completed,
+        "graceEnded": sweep.grace_ended,
         "failed": sweep.failed,
         "left": sweep.left,
         "oldestLatenessSeconds": round(sweep.oldest_lateness.total_seconds()),

@@ -1,8 +1,10 @@
-"""Generates SIP credentials. Pure: no AWS, no clock, no state."""
+"""SIP credentials: generated, and as the digests that registrars keep. Pure: no AWS, no clock, no state."""
 
+import hashlib
 import secrets
 import string
 from dataclasses import dataclass
+from enum import StrEnum
 
 # Lower case and digits survive stores that fold case, XML, INI files and URLs without escaping, and 32 is
 # the longest length that the strictest of the common platforms accepts. 36^32 is 165 bits.
@@ -19,6 +21,32 @@ class Credentials:
 
     username: str
     password: str
+
+    def ha1(self, algorithm: "Algorithm", *, realm: str) -> str:
+        """``H(username:realm:password)`` in lower-case hex, the secret part of a digest's answer.
+
+        RFC 7616, section 3.4.2. It is as good as the password within its realm.
+        """
+        return algorithm.digest(f"{self.username}:{realm}:{self.password}")
+
+    def ha1b(self, algorithm: "Algorithm", *, domain: str, realm: str) -> str:
+        """HA1 for a phone that presents ``username@domain`` as its username."""
+        return algorithm.digest(f"{self.username}@{domain}:{realm}:{self.password}")
+
+
+class Algorithm(StrEnum):
+    """A hash algorithm of SIP digest authentication, under its name in the challenge (RFC 8760, section 2.1)."""
+
+    MD5 = "MD5"
+    SHA_256 = "SHA-256"
+    SHA_512_256 = "SHA-512-256"
+
+    def digest(self, text: str) -> str:
+        """The hash of ``text`` in lower-case hex."""
+        return hashlib.new(_HASHLIB[self], text.encode(), usedforsecurity=False).hexdigest()
+
+
+_HASHLIB = {Algorithm.MD5: "md5", Algorithm.SHA_256: "sha256", Algorithm.SHA_512_256: "sha512_256"}
 
 
 def generate() -> Credentials:

@@ -19,6 +19,7 @@ from chalicelib.telemetry import count_reset, logger
 
 Invocation = Callable[[Any, Any], dict[str, Any]]
 
+LONGEST_GRACE = timedelta(days=7)
 MAX_REASON = 200
 MAX_TEXT = 255
 MAX_PHONES = 10_000
@@ -41,6 +42,7 @@ class ResetInvocation:
     scope: Scope
     asked_by: str
     reason: str | None
+    grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,21 @@ def idempotency_key(value: Any, name: str) -> str:
     raise BadRequest(f"{name}: expected 1 to 255 printable ASCII characters")
 
 
+def grace(value: Any) -> timedelta:
+    """A grace period, given in whole seconds."""
+    longest = LONGEST_GRACE // timedelta(seconds=1)
+    if type(value) is int and 0 <= value <= longest:
+        return timedelta(seconds=value)
+    raise BadRequest(f"grace: expected a whole number of seconds from 0 to {longest}")
+
+
 def reset_invocation(event: Any, *, request_id: str) -> ResetInvocation:
     """Reads the input of `reset_credentials`. Without a key of its own, ``request_id`` is its key.
 
     Lambda gives every retry of one asynchronous invocation the same request id.
     """
     given, key, source = _unwrapped(event, request_id)
-    allowed = {"sipPhoneId", "idempotencyKey", "includeCredentials", "onBehalfOf", "reason"}
+    allowed = {"sipPhoneId", "idempotencyKey", "includeCredentials", "onBehalfOf", "reason", "grace"}
     _refuse_unknown(given, allowed)
     on_behalf_of = given.get("onBehalfOf")
     caller = None if on_behalf_of is None else _caller(on_behalf_of)
@@ -117,6 +127,7 @@ def reset_invocation(event: Any, *, request_id: str) -> ResetInvocation:
         scope=EVERY_PHONE if caller is None else caller.scope(),
         asked_by=source,
         reason=_reason(given.get("reason")),
+        grace=grace(given.get("grace", 0)),
     )
 
 

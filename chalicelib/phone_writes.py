@@ -38,6 +38,8 @@ class Change:
     changed_via: str
     reason: str | None = None
     request_key: str | None = None
+    grace: timedelta = timedelta(0)
+    """How long the pair that it replaces stays valid."""
     credentials_id: str = field(default_factory=new_id)
 
     @property
@@ -54,20 +56,30 @@ class Due:
     fleet_days: int
 
     def condition(self) -> Condition:
-        """The phone still has that date, nobody is at work on it, and it may be rotated by schedule."""
+        """The phone still has that date, is settled and in no grace period, and may be rotated by schedule."""
         for_that_reason = SipPhones.planned_rotation.exists()
         if self.fleet_days:
             for_that_reason |= Path(SipPhones.status.config_loaded).exists()
         may_rotate = (SipPhones.rotation_days > 0) | (SipPhones.rotation_days.does_not_exist() & for_that_reason)
-        nobody_at_work = SipPhones.unsettled.does_not_exist()
+        nobody_at_work = SipPhones.unsettled.does_not_exist() & SipPhones.previous_valid_until.does_not_exist()
         return cast(Condition, (SipPhones.tend_at == self.at) & nobody_at_work & may_rotate)
 
 
-def commit(phone_id: str, change: Change, *, scope: Scope = EVERY_PHONE, due: Due | None = None) -> SipPhones:
+def commit(
+    phone_id: str,
+    change: Change,
+    *,
+    scope: Scope = EVERY_PHONE,
+    due: Due | None = None,
+    keep_previous: bool = False,
+) -> SipPhones:
     """Puts the pair of ``change`` in force and answers with the phone as it is then.
 
     The condition: the phone exists, is in ``scope``, is ``due`` if that is why it changes, was not given this
     pair by an earlier attempt of the same request, and does not remember the request's idempotency key.
+
+    With a grace period, the pair that is replaced stays valid; or, with ``keep_previous``, the pair before that,
+    which is the one that a phone in its grace period is known to use. The condition says which of the two it is.
     """
     # An attempt whose answer was lost has left the pair's id here: repeating it must not undo a reset that
     # came between.
@@ -78,6 +90,7 @@ def commit(phone_id: str, change: Change, *, scope: Scope = EVERY_PHONE, due: Du
     if due is not None:
         condition &= due.condition()
     actions: list[Action] = [
+        *_previous_pair(change, keep=keep_previous),
         SipPhones.username.set(change.credentials.username),
         SipPhones.password.set(change.credentials.password),
         SipPhones.credentials_id.set(change.credentials_id),
@@ -85,16 +98,43 @@ def commit(phone_id: str, change: Change, *, scope: Scope = EVERY_PHONE, due: Du
         SipPhones.changed_by.set(change.changed_by),
         SipPhones.changed_via.set(change.changed_via),
         _set_or_remove(SipPhones.change_reason, change.reason),
+        SipPhones.adopted_at.remove(),
         SipPhones.planned_rotation.remove(),
         SipPhones.tend_failures.remove(),
         SipPhones.unsettled.add({change.credentials_id}),
         *_agenda(phone_id, change.changed_at),
     ]
+    if change.grace:
+        open_period = SipPhones.previous_valid_until > change.changed_at
+        condition &= open_period if keep_previous else ~open_period
     if (digest := change.request_digest) is not None:
         condition &= _unknown_request(digest, change.changed_at)
         entry = idempotency.entry(change.credentials_id, change.changed_at)
         actions.append(SipPhones.recent_requests[digest].set(entry))
     return _update(SipPhones(phone_id), actions, condition)
+
+
+def _previous_pair(change: Change, *, keep: bool) -> list[Action]:
+    """What a commit does with the pair that it replaces. Its username stays: a phone is told under that one."""
+    if keep:
+        return [SipPhones.previous_valid_until.set(change.changed_at + change.grace)]
+    # A phone without a pair gets the new one here too, because a path that is copied must exist.
+    username = SipPhones.previous_username.set(SipPhones.username | change.credentials.username)
+    if not change.grace:
+        return [username, *_DROP_PREVIOUS]
+    return [
+        username,
+        SipPhones.previous_password.set(SipPhones.password | change.credentials.password),
+        SipPhones.previous_credentials_id.set(SipPhones.credentials_id | change.credentials_id),
+        SipPhones.previous_valid_until.set(change.changed_at + change.grace),
+    ]
+
+
+_DROP_PREVIOUS: list[Action] = [
+    SipPhones.previous_password.remove(),
+    SipPhones.previous_credentials_id.remove(),
+    SipPhones.previous_valid_until.remove(),
+]
 
 
 def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetime | None, now: datetime) -> bool:
@@ -202,6 +242,24 @@ def reschedule(
         digest, now = request
         actions.append(SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)))
         condition &= _unknown_request(digest, now)
+    _update(phone, actions, condition)
+
+
+def end_grace(phone: SipPhones, *, due: datetime | None, adopted_at: datetime | None = None) -> None:
+    """Drops the old pair of a phone that has kept its pair in force, and records the proof if there was one.
+
+    A phone that nobody is at work on is ``due`` next (None: never); with another one the agenda is left alone.
+    """
+    actions = list(_DROP_PREVIOUS)
+    condition: Condition = SipPhones.credentials_id == phone.credentials_id
+    if adopted_at is None:
+        condition &= SipPhones.previous_valid_until == phone.previous_valid_until
+    else:
+        actions.append(SipPhones.adopted_at.set(adopted_at))
+        condition &= SipPhones.adopted_at.does_not_exist()
+    if not phone.unsettled:
+        actions.append(_set_or_remove(SipPhones.tend_at, due))
+        condition &= SipPhones.unsettled.does_not_exist()
     _update(phone, actions, condition)
 
 

@@ -20,10 +20,13 @@ from pynamodb.attributes import (
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+from chalicelib.access import Tenancy
+from chalicelib.clock import timestamp
 from chalicelib.dynamodb import Connection, EpochSeconds, translated_errors
 from chalicelib.errors import NotFound
 from chalicelib.phone_properties import Codec, IpRestriction, Network, Ringer, Softkey, Status, Volume, plain
 from chalicelib.rotation import next_rotation, period
+from chalicelib.telemetry import logger
 
 SHARDS = 16
 
@@ -48,6 +51,26 @@ class ByCustomer(GlobalSecondaryIndex["SipPhones"]):
 
     customer = UnicodeAttribute(hash_key=True)
     id = UnicodeAttribute(attr_name="_id", range_key=True)
+
+
+class ByUsername(GlobalSecondaryIndex["SipPhones"]):
+    """Phones by the username in force."""
+
+    class Meta:
+        index_name = "by-username"
+        projection = KeysOnlyProjection()
+
+    username = UnicodeAttribute(hash_key=True)
+
+
+class ByPreviousUsername(GlobalSecondaryIndex["SipPhones"]):
+    """Phones by the username that was in force before."""
+
+    class Meta:
+        index_name = "by-previous-username"
+        projection = KeysOnlyProjection()
+
+    previous_username = UnicodeAttribute(attr_name="previousUsername", hash_key=True)
 
 
 class SipPhones(Model):
@@ -78,11 +101,18 @@ class SipPhones(Model):
 
     reseller = UnicodeAttribute(null=True)
     rotation_days = NumberAttribute(attr_name="rotationDays", null=True)
+    realm = UnicodeAttribute(null=True)
+    domain = UnicodeAttribute(null=True)
     credentials_id = UnicodeAttribute(attr_name="credentialsId", null=True)
     credentials_changed_at = UTCDateTimeAttribute(attr_name="credentialsChangedAt", null=True)
     changed_by = UnicodeAttribute(attr_name="changedBy", null=True)
     changed_via = UnicodeAttribute(attr_name="changedVia", null=True)
     change_reason = UnicodeAttribute(attr_name="changeReason", null=True)
+    adopted_at = UTCDateTimeAttribute(attr_name="adoptedAt", null=True)
+    previous_username = UnicodeAttribute(attr_name="previousUsername", null=True)
+    previous_password = UnicodeAttribute(attr_name="previousPassword", null=True)
+    previous_credentials_id = UnicodeAttribute(attr_name="previousCredentialsId", null=True)
+    previous_valid_until = EpochSeconds(attr_name="previousValidUntil", null=True)
     recent_requests: MapAttribute[str, Any] = MapAttribute(attr_name="recentRequests", null=True)
     unsettled = UnicodeSetAttribute(null=True)
     secret_arn = UnicodeAttribute(attr_name="secretArn", null=True)
@@ -94,6 +124,8 @@ class SipPhones(Model):
 
     agenda = Agenda()
     by_customer = ByCustomer()
+    by_username = ByUsername()
+    by_previous_username = ByPreviousUsername()
 
     def __repr__(self) -> str:
         return f"SipPhones({self.id})"
@@ -111,6 +143,28 @@ class SipPhones(Model):
             except cls.DoesNotExist:
                 return None
 
+    @classmethod
+    def find_by_username(cls, username: str) -> Self | None:
+        """The phone whose pair in force, or the one before, has that username: as it is now, or None.
+
+        One query of an index, two for a username that is not in force, and one consistent read: an index lags
+        behind, so whether the pair is valid is for the phone itself to say. None when phones share a username.
+        """
+        with translated_errors():
+            for index in (cls.by_username, cls.by_previous_username):
+                hits = list(index.query(username, limit=2))
+                if len(hits) > 1:
+                    logger.warning("phones share a username", sipPhoneIds=[hit.id for hit in hits])
+                    return None
+                if hits:
+                    return cls.find(hits[0].id)
+        return None
+
+    def owners(self) -> dict[Tenancy, str | int | None]:
+        """Whose phone it is, as scopes ask."""
+        cluster = None if self.pbx_cluster is None else int(self.pbx_cluster)
+        return {"customer": self.customer, "reseller": self.reseller, "pbxCluster": cluster}
+
     def requests(self) -> dict[str, Any]:
         """What `idempotency` remembers of this phone."""
         return dict(self.recent_requests.as_dict()) if self.recent_requests else {}
@@ -124,6 +178,19 @@ class SipPhones(Model):
     def has_fetched_configuration(self) -> bool:
         """Whether the phone gets its settings, and so a new pair, by itself."""
         return self.status is not None and self.status.config_loaded is not None
+
+    def in_grace(self, now: datetime) -> bool:
+        """Whether the pair before the one in force is still valid."""
+        return self.previous_valid_until is not None and now < self.previous_valid_until
+
+    @property
+    def grace_until(self) -> str | None:
+        """Until when the pair before the one in force is valid, as callers are told; None where it is not."""
+        return None if self.previous_valid_until is None else timestamp(self.previous_valid_until)
+
+    def next_attention(self, fleet_days: int) -> datetime | None:
+        """When a phone that nobody is at work on comes up: at the end of its grace period, or when it is due."""
+        return self.previous_valid_until or self.due(fleet_days)
 
     def due(self, fleet_days: int) -> datetime | None:
         """When the phone is to be rotated: the date planned for it, or its regular one; None for never."""

@@ -25,7 +25,7 @@ _READ_AT_ONCE = 100  # the most that a BatchGetItem takes
 _ATTEMPTS = 3
 _NEEDED = [
     "_id", "credentialsId", "credentialsChangedAt", "rotationDays", "status", "recentRequests", "unsettled",
-    "tendAt", "plannedRotation",
+    "tendAt", "plannedRotation", "previousValidUntil",
 ]  # fmt: skip
 
 
@@ -35,6 +35,8 @@ class LeftOut(StrEnum):
     NOT_FOUND = "notFound"
     ROTATION_OFF = "rotationOff"
     NEVER_FETCHED_CONFIGURATION = "neverFetchedConfiguration"
+    UNPROVEN = "unproven"
+    """It is in the grace period of its last rotation: nobody has seen it register with the new pair yet."""
     CHANGING = "changing"
     """Its credentials were changed a moment ago, or are not published yet."""
     UNCHANGED = "unchanged"
@@ -158,7 +160,11 @@ class Planning:
         now = self.clock()
         due = phone.regular_due(self.fleet_rotation_days)
         known = idempotency.answer(phone.requests(), digest, now) is not None
-        if known or (phone.tend_at == due and phone.planned_rotation is None):
+        if (
+            known
+            or phone.previous_valid_until is not None
+            or (phone.tend_at == due and phone.planned_rotation is None)
+        ):
             return LeftOut.UNCHANGED
         if not dry_run:
             try:
@@ -177,6 +183,8 @@ def _reason_to_leave_out(phone: SipPhones) -> LeftOut | None:
         return LeftOut.NEVER_FETCHED_CONFIGURATION
     if phone.unsettled or not phone.has_pair:
         return LeftOut.CHANGING
+    if phone.previous_valid_until is not None:
+        return LeftOut.UNPROVEN
     return None
 
 

@@ -2,12 +2,13 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from chalicelib import phone_writes
-from chalicelib.announcements import Announcement, AnnouncementFailed, Announcements
+from chalicelib.announcements import Announcement, AnnouncementFailed, Announcements, Kind
 from chalicelib.aws import CallFailed
-from chalicelib.clock import Clock
+from chalicelib.clock import Clock, timestamp
 from chalicelib.credentials import Credentials, new_id
 from chalicelib.dynamodb import ConditionFailed, RequestRefused
 from chalicelib.errors import Unavailable
@@ -44,7 +45,9 @@ class Publisher:
         ``token`` is the publication's entry in the phone's ``unsettled`` and becomes the secret's version id.
         ``is_new`` says that the phone most likely has no secret yet.
         """
-        announced = self.background.submit(self.announcements.announce, self._announcement(phone))
+        announced = self.background.submit(
+            self.announcements.announce, self.announcement(phone, Kind.RESET, at=phone.credentials_changed_at)
+        )
         failures: list[CallFailed] = []
         secret_arn = ""
         try:
@@ -64,7 +67,7 @@ class Publisher:
 
         ``secret_arn`` is None where the publication had nothing to write to the mirror.
         """
-        due = phone.due(self.fleet_rotation_days)
+        due = phone.next_attention(self.fleet_rotation_days)
         try:
             settled = phone_writes.settle(phone, token, secret_arn=secret_arn, due=due, now=self.clock())
         except Unavailable:
@@ -98,18 +101,31 @@ class Publisher:
             return _failed(phone, failure)
         return self.publish(phone, token)
 
-    def _announcement(self, phone: SipPhones) -> Announcement:
-        return Announcement(
-            phone_id=phone.id,
-            customer=phone.customer,
-            reseller=phone.reseller,
-            credentials_id=phone.credentials_id,
-            changed_at=phone.credentials_changed_at,
-            changed_via=phone.changed_via,
-            changed_by=phone.changed_by,
-            reason=phone.change_reason,
-            secret_name=self.mirror.secret_name(phone.id),
-        )
+    def announcement(self, phone: SipPhones, kind: Kind, *, at: datetime) -> Announcement:
+        """What is told of the phone: whose it is, its pair without the password, and where a notifier finds it.
+
+        ``previousUsername`` is what the phone is registered under until it has the new pair.
+        """
+        previous = None if phone.previous_username == phone.username else phone.previous_username
+        detail = {
+            "sipPhoneId": phone.id,
+            "customer": phone.customer,
+            "reseller": phone.reseller,
+            "pbxCluster": None if phone.pbx_cluster is None else int(phone.pbx_cluster),
+            "extension": phone.extension,
+            "macAddress": phone.mac_address,
+            "sipPhoneModel": phone.sip_phone_model,
+            "username": phone.username,
+            "previousUsername": previous,
+            "graceUntil": phone.grace_until,
+            "credentialsId": phone.credentials_id,
+            "changedAt": timestamp(phone.credentials_changed_at),
+            "changedVia": phone.changed_via,
+            "changedBy": phone.changed_by,
+            "reason": phone.change_reason,
+            "secretName": self.mirror.secret_name(phone.id),
+        }
+        return Announcement(kind, at, detail)
 
 
 def copy_of(phone: SipPhones) -> Copy:

@@ -6,7 +6,7 @@ one of the two fails, the phone stays on the agenda and the copies follow later.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib import idempotency, phone_writes
 from chalicelib.access import EVERY_PHONE, Scope
@@ -23,6 +23,8 @@ from chalicelib.telemetry import count_reset, logger
 # A clause that failed can hold again at the next attempt, for instance when the phone changed hands or a key
 # grew too old in between. Three such turns in one request do not happen by chance.
 _ATTEMPTS = 3
+
+NO_GRACE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Resets:
 
     publisher: Publisher
     clock: Clock
+    rotation_grace: timedelta = NO_GRACE
+    """How long the old pair stays valid after a rotation that nobody asked for."""
 
     def reset(
         self,
@@ -64,15 +68,20 @@ class Resets:
         scope: Scope = EVERY_PHONE,
         request_key: str | None = None,
         reason: str | None = None,
+        grace: timedelta = NO_GRACE,
     ) -> Reset:
         """Generates a new pair for the phone and puts it in force, once per ``request_key``.
+
+        During ``grace`` the old pair is valid too; without it, every older pair is dead from now on. A phone
+        that is in a grace period already has not proved the pair that is replaced now: then it is the pair
+        before that which stays valid.
 
         Raises :class:`NotFound` for a phone that does not exist or is out of ``scope``, :class:`Superseded`
         when a later reset has replaced the pair of this request, :class:`Unavailable` when DynamoDB did not
         answer: then the same request with the same key settles what happened.
         """
         phone_id = canonical_id(phone_id)
-        change = self._new_change(changed_by, changed_via, request_key, reason)
+        change = self._new_change(changed_by, changed_via, grace, request_key, reason)
         phone, replayed = self._commit(phone_id, change, scope)
         return self._published(phone, changed_via, replayed=replayed)
 
@@ -82,7 +91,7 @@ class Resets:
         However often a date is acted upon, and by however many at once, the phone is rotated once for it.
         Raises :class:`NotDue` when it is not to be rotated now, and :class:`Unavailable`.
         """
-        change = self._new_change("tend", "schedule")
+        change = self._new_change("tend", "schedule", self.rotation_grace)
         due = Due(at=due_at, fleet_days=self.publisher.fleet_rotation_days)
         try:
             phone = phone_writes.commit(phone_id, change, due=due)
@@ -98,6 +107,7 @@ class Resets:
         self,
         changed_by: str,
         changed_via: ChangedVia,
+        grace: timedelta,
         request_key: str | None = None,
         reason: str | None = None,
     ) -> Change:
@@ -108,20 +118,24 @@ class Resets:
             changed_via=changed_via,
             request_key=request_key,
             reason=reason,
+            grace=grace,
         )
 
     def _commit(self, phone_id: str, change: Change, scope: Scope) -> tuple[SipPhones, bool]:
         """The phone with the pair that answers this request, and whether an earlier request made it."""
+        keep_previous = False
         for _ in range(_ATTEMPTS):
             try:
-                return phone_writes.commit(phone_id, change, scope=scope), False
+                return phone_writes.commit(phone_id, change, scope=scope, keep_previous=keep_previous), False
             except ConditionFailed:
                 phone = SipPhones.find(phone_id)
-            if phone is None or not scope.covers(customer=phone.customer, reseller=phone.reseller):
+            if phone is None or not scope.covers(phone.owners()):
                 raise NotFound
             answer = _answer_to(change, phone)
             if answer is None:
-                phone_writes.remember_requests(phone_id)
+                if phone.recent_requests is None:
+                    phone_writes.remember_requests(phone_id)
+                keep_previous = phone.in_grace(change.changed_at)
                 continue
             if answer != phone.credentials_id:
                 raise Superseded

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import botocore.session
 
@@ -13,6 +14,7 @@ from chalicelib.mirror import Mirror
 from chalicelib.phones import SipPhones
 from chalicelib.planning import Planning
 from chalicelib.publishing import Publisher
+from chalicelib.registrar import Registrar
 from chalicelib.resets import Resets
 from chalicelib.settings import Settings
 from chalicelib.telemetry import silence_sdk_debug_logs
@@ -27,6 +29,9 @@ class Services:
     resets: Resets
     tending: Tending
     planning: Planning
+    registrar: Registrar
+    digest_max_age: timedelta
+    """How long a registrar may keep a digest."""
     publisher: Publisher
     clock: Clock
 
@@ -48,13 +53,15 @@ def connect(settings: Settings, clock: Clock = utc_now) -> Services:
         fleet_rotation_days=settings.rotation_days,
     )
     silence_sdk_debug_logs()
-    resets = Resets(publisher, clock)
+    resets = Resets(publisher, clock, timedelta(seconds=settings.rotation_grace_seconds))
     return Services(
         resets=resets,
         tending=Tending(
             resets, publisher, clock, rate=settings.tend_rate_per_second, workers=settings.tend_workers
         ),
         planning=Planning(clock, fleet_rotation_days=settings.rotation_days),
+        registrar=Registrar(publisher, clock, realm=settings.sip_realm, domain=settings.sip_domain),
+        digest_max_age=timedelta(seconds=settings.digest_max_age),
         publisher=publisher,
         clock=clock,
     )

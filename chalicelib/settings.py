@@ -25,6 +25,14 @@ class Settings:
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html"""
     tend_workers: int = 8
     """Phones that a sweep tends at the same time."""
+    rotation_grace_seconds: int = 24 * 60 * 60
+    """How long the old pair stays valid after a scheduled rotation, unless the phone proves the new one before."""
+    sip_realm: str = "sip-phones"
+    """The realm of phones that have none of their own. ``{customer}`` in it stands for the phone's customer."""
+    sip_domain: str | None = None
+    """The domain of phones that have none of their own, like ``sip_realm``; None means the phone's realm."""
+    digest_max_age: int = 0
+    """Seconds that a registrar may keep an answer of the feed. What it keeps, a reset cannot take back."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -43,6 +51,12 @@ class Settings:
             rotation_days=_number(environ, "ROTATION_DAYS", default.rotation_days, least=0),
             tend_rate_per_second=_number(environ, "TEND_RATE_PER_SECOND", default.tend_rate_per_second, least=1),
             tend_workers=_number(environ, "TEND_WORKERS", default.tend_workers, least=1),
+            rotation_grace_seconds=_number(
+                environ, "ROTATION_GRACE_SECONDS", default.rotation_grace_seconds, least=0
+            ),
+            sip_realm=environ.get("SIP_REALM") or default.sip_realm,
+            sip_domain=environ.get("SIP_DOMAIN") or None,
+            digest_max_age=_number(environ, "DIGEST_MAX_AGE", default.digest_max_age, least=0),
         )
 
 

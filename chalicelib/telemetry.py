@@ -35,6 +35,13 @@ def count_authorization(outcome: str) -> None:
     metrics.flush_metrics()
 
 
+def count_adoption() -> None:
+    """Counts a phone that has proved its new pair."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_metric("Adoptions", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 def record_sweep(counts: Mapping[str, int], durations: Mapping[str, timedelta]) -> None:
     """Records what a sweep did: counts, and durations in seconds."""
     metrics = EphemeralMetrics(namespace=NAMESPACE)

@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 
-from chalicelib import phone_writes
+from chalicelib import grace, phone_writes
+from chalicelib.announcements import AnnouncementFailed
 from chalicelib.clock import Clock
 from chalicelib.dynamodb import ConditionFailed, translated_errors
 from chalicelib.errors import Unavailable
@@ -41,6 +42,8 @@ class Outcome(StrEnum):
 
     ROTATED = "rotated"
     COMPLETED = "completed"
+    GRACE_ENDED = "graceEnded"
+    """Its grace period was over, and nobody had seen it register with the new pair."""
     FAILED = "failed"
     NOTHING = "nothing"
     """It needed nothing any more, or somebody else is at it."""
@@ -53,6 +56,7 @@ class Sweep:
     due: int
     rotated: int
     completed: int
+    grace_ended: int
     failed: int
     left: int
     oldest_lateness: timedelta
@@ -98,8 +102,8 @@ class Tending:
                 task.add_done_callback(lambda _: free.release())
         sweep = tally.sweep(left)
         record_sweep(
-            {"Due": sweep.due, "Rotated": sweep.rotated, "Completed": sweep.completed, "Failed": sweep.failed,
-             "Left": sweep.left},
+            {"Due": sweep.due, "Rotated": sweep.rotated, "Completed": sweep.completed,
+             "GraceEnded": sweep.grace_ended, "Failed": sweep.failed, "Left": sweep.left},
             {"OldestLateness": sweep.oldest_lateness, "OldestUnsettled": sweep.oldest_unsettled},
         )  # fmt: skip
         return sweep
@@ -127,13 +131,24 @@ class Tending:
         if phone is None or phone.tend_at != due_at:
             return Outcome.NOTHING, True  # gone, or another sweep was faster
         if not phone.unsettled:
-            phone_writes.reschedule(phone, due=phone.due(self.publisher.fleet_rotation_days))
+            if phone.previous_valid_until is not None and not phone.in_grace(self.clock()):
+                return self._end_grace(phone)
+            phone_writes.reschedule(phone, due=phone.next_attention(self.publisher.fleet_rotation_days))
             return Outcome.NOTHING, True
         tally.note_unsettled(self.clock() - phone.credentials_changed_at)
         publication = self.publisher.complete(phone)
         if publication is Publication.REFUSED:
             phone_writes.postpone(phone, until=self.clock() + back_off(int(phone.tend_failures or 0)))
         return _OUTCOME[publication], publication is not Publication.UNAVAILABLE
+
+    def _end_grace(self, phone: SipPhones) -> tuple[Outcome, bool]:
+        try:
+            grace.end(phone, self.publisher)
+        except AnnouncementFailed as failure:
+            if not failure.transient:
+                phone_writes.postpone(phone, until=self.clock() + back_off(int(phone.tend_failures or 0)))
+            return Outcome.FAILED, not failure.transient
+        return Outcome.GRACE_ENDED, True
 
 
 _OUTCOME = {
@@ -181,6 +196,7 @@ class _Tally:
             due=self._outcomes.total() + left,
             rotated=self._outcomes[Outcome.ROTATED],
             completed=self._outcomes[Outcome.COMPLETED],
+            grace_ended=self._outcomes[Outcome.GRACE_ENDED],
             failed=self._outcomes[Outcome.FAILED],
             left=left,
             oldest_lateness=self._lateness,

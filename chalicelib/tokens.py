@@ -4,6 +4,7 @@ A token reads ``sipcred_<16 hex digits: its id>_<64 hex digits: 256 random bits>
 of the random part only, so the text is shown once, when it is issued.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -11,7 +12,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Self
 
-from pynamodb.attributes import TTLAttribute, UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute, UTCDateTimeAttribute
 from pynamodb.models import Model
 
 from chalicelib.access import AccessLevel, Caller
@@ -37,6 +38,7 @@ class ApiTokens(Model):
     access_level = UnicodeAttribute(attr_name="accessLevel")
     customer = UnicodeAttribute(null=True)
     reseller = UnicodeAttribute(null=True)
+    pbx_cluster = NumberAttribute(attr_name="pbxCluster", null=True)
     description = UnicodeAttribute()
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     # DynamoDB deletes expired items within days, not seconds: `verify` looks at the date itself.
@@ -62,6 +64,7 @@ def issue(
     *,
     customer: str | None = None,
     reseller: str | None = None,
+    pbx_cluster: int | None = None,
     description: str,
     lifetime: timedelta | None,
     now: datetime,
@@ -82,6 +85,7 @@ def issue(
         access_level=level.value,
         customer=customer,
         reseller=reseller,
+        pbx_cluster=pbx_cluster,
         description=description,
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,
@@ -91,15 +95,23 @@ def issue(
     return f"{PREFIX}_{token_id}_{secret}"
 
 
-def of_bearer(header: str) -> str:
-    """The token in an ``Authorization`` header (RFC 6750, section 2.1).
+def presented(header: str) -> str:
+    """The token in an ``Authorization`` header: after Bearer (RFC 6750, section 2.1), or as the password of Basic.
 
-    Raises :class:`~chalicelib.errors.Unauthorized` for another scheme.
+    Registrars speak Basic (RFC 7617, section 2); which user they say does not matter. Raises
+    :class:`~chalicelib.errors.Unauthorized` for another scheme.
     """
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthorized
-    return token.strip()
+    scheme, _, credentials = header.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return credentials.strip()
+        case "basic":
+            try:
+                return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+            except ValueError:
+                raise Unauthorized from None
+        case _:
+            raise Unauthorized
 
 
 def verify(text: str, *, now: datetime) -> Caller:
@@ -120,7 +132,13 @@ def verify(text: str, *, now: datetime) -> Caller:
         raise Unauthorized
     if token.expires_at is not None and token.expires_at <= now:
         raise Unauthorized
-    return Caller(name=token.id, level=token.access_level, customer=token.customer, reseller=token.reseller)
+    return Caller(
+        name=token.id,
+        level=token.access_level,
+        customer=token.customer,
+        reseller=token.reseller,
+        pbx_cluster=None if token.pbx_cluster is None else int(token.pbx_cluster),
+    )
 
 
 def revoke(token_id: str, *, now: datetime) -> None:

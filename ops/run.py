@@ -135,7 +135,7 @@ def issue_tokens(services: Services, phone: dict[str, Any]) -> dict[str, str]:
     return {
         level.value: tokens.issue(
             level,
-            customer=phone["customer"] if level not in (AccessLevel.RESELLER, AccessLevel.ADMIN) else None,
+            customer=phone["customer"] if level not in _WITHOUT_CUSTOMER else None,
             reseller=phone["reseller"] if level is AccessLevel.RESELLER else None,
             description="make run",
             lifetime=TOKEN_LIFETIME,
@@ -169,6 +169,8 @@ def write_private(file: Path, text: str) -> None:
     draft.write_text(text)
     draft.replace(file)
 
+
+_WITHOUT_CUSTOMER = {AccessLevel.RESELLER, AccessLevel.ADMIN, AccessLevel.REGISTRAR}
 
 if __name__ == "__main__":
     main()

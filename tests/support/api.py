@@ -29,7 +29,7 @@ class Answer:
 class Api(Protocol):
     """Something that takes requests."""
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Answer: ...
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer: ...
 
 
 class ChaliceApi:
@@ -39,8 +39,8 @@ class ChaliceApi:
         self._client = Client(app.app)
         self._client.http._local_gateway = Gateway(app.app)
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
-        answer = self._client.http.request(method, path, headers=dict(headers))
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        answer = self._client.http.request(method, path, headers=dict(headers), body=body)
         return Answer(
             answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.body
         )
@@ -53,9 +53,15 @@ class HttpApi:
         self._url = url
         self._pool = urllib3.PoolManager()
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         answer = self._pool.request(
-            method, self._url + path, headers=dict(headers), retries=False, timeout=30, redirect=False
+            method,
+            self._url + path,
+            body=body or None,
+            headers=dict(headers),
+            retries=False,
+            timeout=30,
+            redirect=False,
         )
         return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 

@@ -43,17 +43,15 @@ def pair_of(phone: SipPhones) -> tuple[str, str]:
     return phone.username, phone.password
 
 
-def bearer(level: AccessLevel, *, customer: str | None = None, reseller: str | None = None) -> dict[str, str]:
+def token(level: AccessLevel, **owner: Any) -> str:
+    """The text of a fresh token."""
+    now = app.services().clock()
+    return tokens.issue(level, description="test", lifetime=timedelta(hours=1), now=now, **owner)
+
+
+def bearer(level: AccessLevel, **owner: Any) -> dict[str, str]:
     """The header of a caller with a fresh token."""
-    text = tokens.issue(
-        level,
-        customer=customer,
-        reseller=reseller,
-        description="test",
-        lifetime=timedelta(hours=1),
-        now=app.services().clock(),
-    )
-    return {"Authorization": f"Bearer {text}"}
+    return {"Authorization": f"Bearer {token(level, **owner)}"}
 
 
 def admin() -> dict[str, str]:

@@ -28,7 +28,7 @@ def entries(wire: Wire) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_a_reset_is_announced_once_with_who_and_how_and_no_secret(entries: list[dict[str, Any]]) -> None:
-    phone = imported(reseller="R")
+    phone = imported(reseller="R", pbxCluster=1, extension="X", macAddress="4EE8A34B56F3", sipPhoneModel="M")
     del entries[:]
     reset = (
         app.services().resets.reset(phone.id, scope=EVERY_PHONE, changed_by="the caller", changed_via="http").phone
@@ -42,6 +42,13 @@ def test_a_reset_is_announced_once_with_who_and_how_and_no_secret(entries: list[
         "sipPhoneId": phone.id,
         "customer": phone.customer,
         "reseller": "R",
+        "pbxCluster": 1,
+        "extension": "X",
+        "macAddress": "4EE8A34B56F3",
+        "sipPhoneModel": "M",
+        "username": reset.username,
+        "previousUsername": phone.username,
+        "graceUntil": None,
         "credentialsId": reset.credentials_id,
         "changedAt": timestamp(reset.credentials_changed_at),
         "changedVia": "http",
@@ -50,7 +57,7 @@ def test_a_reset_is_announced_once_with_who_and_how_and_no_secret(entries: list[
         "secretName": f"sip-phones/{phone.id}",
     }
     assert reset.password not in json.dumps(entries)
-    assert reset.username not in json.dumps(entries)
+    assert phone.password not in json.dumps(entries)
 
 
 def test_an_imported_phone_is_announced(entries: list[dict[str, Any]]) -> None:

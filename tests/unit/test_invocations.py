@@ -52,6 +52,7 @@ def test_a_bare_input_is_for_every_phone_and_its_key_is_the_request_id() -> None
         scope=EVERY_PHONE,
         asked_by="lambda",
         reason=None,
+        grace=timedelta(0),
     )
     assert reset_asked() == expected
 

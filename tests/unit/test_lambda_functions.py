@@ -22,7 +22,16 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 EVENTS = PROJECT / "tests" / "events"
 PHONE = "5F0000000000000000000001"
-OUTPUT = {"sipPhoneId", "credentialsId", "changedAt", "mirror", "secretArn", "secretVersionId", "replayed"}
+OUTPUT = {
+    "sipPhoneId",
+    "credentialsId",
+    "changedAt",
+    "graceUntil",
+    "mirror",
+    "secretArn",
+    "secretVersionId",
+    "replayed",
+}
 CONFIGURED = {"configLoaded": "2026-01-05T08:00:00Z"}
 
 
@@ -217,7 +226,8 @@ def test_tend_takes_the_event_of_its_schedule() -> None:
     made.update(actions=[type(made).tend_at.set(app.services().clock() - timedelta(minutes=1))])
     output = app.tend(event("eventbridge_schedule"), context())
     assert {*output} == {
-        "due", "rotated", "completed", "failed", "left", "oldestLatenessSeconds", "oldestUnsettledSeconds",
+        "due", "rotated", "completed", "graceEnded", "failed", "left", "oldestLatenessSeconds",
+            "oldestUnsettledSeconds",
     }  # fmt: skip
     assert output["rotated"] >= 1
     assert pair_of(stored(made.id)) != pair_of(made)

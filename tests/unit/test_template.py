@@ -15,7 +15,7 @@ import pytest
 
 import app
 from chalicelib import phone_writes, telemetry
-from chalicelib.access import AccessLevel
+from chalicelib.access import EVERY_PHONE, AccessLevel
 from chalicelib.errors import NotFound
 from chalicelib.phones import SipPhones
 from chalicelib.tokens import ApiTokens
@@ -137,7 +137,10 @@ def exercises(wire: Wire, aws_client: Callable[[str], Any]) -> dict[str, list[Ca
     stored(abandoned.id).update(actions=[SipPhones.tend_at.set(now - timedelta(minutes=1))])
     token = bearer(AccessLevel.OWNER, customer=new_owner())["Authorization"]
     return {
-        "APIHandler": [partial(app.app, api_event(phone_id), context()) for phone_id in phones()],
+        "APIHandler": [
+            *(partial(app.app, api_event(phone_id), context()) for phone_id in phones()),
+            partial(app.services().registrar.registered, stored(abandoned.id).username, scope=EVERY_PHONE),
+        ],
         "ApiToken": [
             partial(
                 app.api_token,
@@ -207,6 +210,16 @@ def test_the_tables_are_those_of_the_models(template: dict[str, Any]) -> None:
     assert properties(template, "ApiTokens")["TimeToLiveSpecification"]["AttributeName"] == "expiresAt"
 
 
+AUTHORIZED = {
+    "/pbx/sipphone/{sipPhoneId}/resetcredentials": {"get", "post"},
+    "/registrar/digest/{username}": {"get"},
+    "/registrar/freeswitch": {"post"},
+    "/registrar/asterisk/{family}/single": {"post"},
+    "/registrar/asterisk/{family}/multi": {"post"},
+    "/registrar/registered": {"post"},
+}
+
+
 def test_the_api_is_regional_throttled_and_authorized_and_logs_no_bodies(template: dict[str, Any]) -> None:
     api = properties(template, "RestAPI")
     assert api["EndpointConfiguration"] == "REGIONAL" or api["EndpointConfiguration"]["Type"] == "REGIONAL"
@@ -214,11 +227,9 @@ def test_the_api_is_regional_throttled_and_authorized_and_logs_no_bodies(templat
     assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
     assert settings["ThrottlingRateLimit"]
     assert "header" not in api["AccessLogSetting"]["Format"].lower()
-    (methods,) = api["DefinitionBody"]["paths"].values()
-    assert {name for name, method in methods.items() if method.get("security") == [{"api_token": []}]} == {
-        "get",
-        "post",
-    }
+    for path, methods in api["DefinitionBody"]["paths"].items():
+        authorized = {name for name, method in methods.items() if method.get("security") == [{"api_token": []}]}
+        assert authorized == AUTHORIZED[path]
     scheme = api["DefinitionBody"]["securityDefinitions"]["api_token"]
     assert scheme["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"] <= 60
     assert api["DefinitionBody"]["x-amazon-apigateway-gateway-responses"].keys() == gateway_responses().keys()

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def now() -> datetime:
     return app.services().clock()
 
 
-def issue(level: AccessLevel = AccessLevel.ADMIN, *, lifetime: timedelta | None = HOUR, **owner: str) -> str:
+def issue(level: AccessLevel = AccessLevel.ADMIN, *, lifetime: timedelta | None = HOUR, **owner: Any) -> str:
     return tokens.issue(level, description="test", lifetime=lifetime, now=now(), **owner)
 
 
