@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 from botocore.exceptions import ClientError
@@ -80,14 +80,35 @@ def use_local_credentials() -> None:
 
 
 def create_resources(settings: Settings) -> None:
-    """Creates the tables and the event bus where they are missing, as the deployment's template does."""
+    """Creates the tables, their indexes and the event bus where they are missing, as the template does."""
+    session = botocore.session.get_session()
     for table in (SipPhones, ApiTokens):
         if not table.exists():
             table.create_table(wait=True, billing_mode="PAY_PER_REQUEST")
-    session = botocore.session.get_session()
+    _create_missing_indexes(session, settings)
     events = cast("EventBridgeClient", session.create_client("events", region_name=settings.region))
     try:
         events.create_event_bus(Name=settings.event_bus)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
             raise
+
+
+def _create_missing_indexes(session: botocore.session.Session, settings: Settings) -> None:
+    """Adds the indexes that a table which was kept from an earlier version does not have."""
+    dynamodb: Any = session.create_client("dynamodb", region_name=settings.region)
+    present = dynamodb.describe_table(TableName=settings.phones_table)["Table"].get("GlobalSecondaryIndexes", [])
+    names = {index["IndexName"] for index in present}
+    schema = SipPhones._get_schema()  # noqa: SLF001 - PynamoDB has no public way
+    for index in schema["global_secondary_indexes"]:
+        if index["index_name"] not in names:
+            wanted = {
+                "IndexName": index["index_name"],
+                "KeySchema": index["key_schema"],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+            dynamodb.update_table(
+                TableName=settings.phones_table,
+                AttributeDefinitions=schema["attribute_definitions"],
+                GlobalSecondaryIndexUpdates=[{"Create": wanted}],
+            )
