@@ -1,6 +1,7 @@
 """The local AWS, kept from an earlier version."""
 
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -17,7 +18,7 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks(
     with simulator(free_port(), data=tmp_path / "aws", log=tmp_path / "aws.log") as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         forget_clients()
-        dynamodb = botocore.session.get_session().create_client("dynamodb")
+        dynamodb: Any = botocore.session.get_session().create_client("dynamodb")
         dynamodb.create_table(
             TableName="SipPhones",
             KeySchema=[{"AttributeName": "_id", "KeyType": "HASH"}],
