@@ -143,6 +143,7 @@ def tokens_() -> None:
 @click.option("--level", type=click.Choice(list(AccessLevel)), required=True, help="What the token allows.")
 @click.option("--customer", help="Whose phones, for VIEWER, MANAGER and OWNER.")
 @click.option("--reseller", help="Whose phones, for RESELLER.")
+@click.option("--cluster", type=click.IntRange(1, 2), help="Of which PBX cluster, for REGISTRAR; without it, all.")
 @click.option("--description", required=True, help="Who uses it, and for what.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.pass_obj
@@ -152,6 +153,7 @@ def issue(
     level: AccessLevel,
     customer: str | None,
     reseller: str | None,
+    cluster: int | None,
     description: str,
     days: int,
 ) -> None:
@@ -164,6 +166,7 @@ def issue(
             AccessLevel(level),
             customer=customer,
             reseller=reseller,
+            pbx_cluster=cluster,
             description=description,
             lifetime=timedelta(days=days),
             now=services.clock(),

@@ -223,9 +223,14 @@ AUTHORIZED = {
 def test_the_api_is_regional_throttled_and_authorized_and_logs_no_bodies(template: dict[str, Any]) -> None:
     api = properties(template, "RestAPI")
     assert api["EndpointConfiguration"] == "REGIONAL" or api["EndpointConfiguration"]["Type"] == "REGIONAL"
-    (settings,) = api["MethodSettings"]
-    assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
-    assert settings["ThrottlingRateLimit"]
+    for settings in api["MethodSettings"]:
+        assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
+        assert settings["ThrottlingRateLimit"]
+    everything, *own = (settings["ResourcePath"] for settings in api["MethodSettings"])
+    assert everything == "/*"
+    # Each registration asks for a digest: the feed is not held to what people and workflows may ask for.
+    feed = [path for path in api["DefinitionBody"]["paths"] if path.startswith("/registrar/")]
+    assert sorted(own) == sorted("/" + path.replace("/", "~1") for path in feed)
     assert "header" not in api["AccessLogSetting"]["Format"].lower()
     for path, methods in api["DefinitionBody"]["paths"].items():
         authorized = {name for name, method in methods.items() if method.get("security") == [{"api_token": []}]}
