@@ -39,6 +39,8 @@ class Digest:
     ha1b: Mapping[Algorithm, str]
     valid_until: datetime | None
     """When an old pair in its grace period loses its validity; None for the pair in force."""
+    adopted: bool | None
+    """Whether a registration with the pair in force was reported already; None for an old pair."""
     phone: SipPhones
 
 
@@ -80,6 +82,7 @@ class Registrar:
             ha1={algorithm: pair.ha1(algorithm, realm=own_realm) for algorithm in Algorithm},
             ha1b={algorithm: pair.ha1b(algorithm, domain=own_domain, realm=own_realm) for algorithm in Algorithm},
             valid_until=None if in_force else phone.previous_valid_until,
+            adopted=phone.adopted_at is not None if in_force else None,
             phone=phone,
         )
 

@@ -30,6 +30,7 @@ def document(digest: Digest) -> dict[str, Any]:
         "extension": phone.get("extension"),
         "customer": phone.get("customer"),
         "ip": phone.get("ip"),
+        "adopted": digest.adopted,
         "validUntil": None if digest.valid_until is None else timestamp(digest.valid_until),
     }
     return {name: value for name, value in properties.items() if value is not None}

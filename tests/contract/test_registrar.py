@@ -53,6 +53,7 @@ def test_a_username_in_force_is_answered_with_its_digests_and_never_the_password
         "extension": "X1",
         "customer": phone.customer,
         "ip": {"mode": "LOCKED", "address": "192.0.2.1"},
+        "adopted": False,
     }
     assert phone.password not in answer.body.decode()
     assert answer.headers["cache-control"] == "private, max-age=0"
@@ -106,6 +107,7 @@ def test_an_old_pair_in_its_grace_period_is_valid_until_then(api: Api) -> None:
     assert old["validUntil"] == answer.headers["credentials-grace-until"]
     assert old["ha1"]["SHA-256"] == ha1(phone, Algorithm.SHA_256)
     assert old["credentialsId"] == phone.credentials_id
+    assert "adopted" not in old
     assert "validUntil" not in new
     assert new["ha1"]["MD5"] == ha1(stored(phone.id), Algorithm.MD5)
 
@@ -129,6 +131,7 @@ def test_a_registration_with_the_new_pair_ends_the_grace_period(api: Api) -> Non
         "credentialsId": stored(phone.id).credentials_id,
         "adopted": True,
     }
+    assert digest(api, new).json["adopted"] is True
     assert digest(api, phone.username).status == 404
     assert post(api, "registered", username=phone.username).status == 404
 
