@@ -227,8 +227,9 @@ def reschedule(
     planned: bool = False,
     request: tuple[str, datetime] | None = None,
 ) -> None:
-    """Gives a phone that nobody is at work on the date ``due`` (None: never), which is ``planned`` or regular.
+    """Gives a phone the date ``due`` (None: never), which is ``planned`` or regular.
 
+    Nobody may be at work on it, and it must still have the date that it was read with.
     ``request`` is the digest of the idempotency key of whoever asked, and when: once for each key.
     """
     actions: list[Action] = [
@@ -237,7 +238,7 @@ def reschedule(
         _set_or_remove(SipPhones.planned_rotation, due if planned else None),
     ]
     same_pair: Condition = SipPhones.credentials_id == phone.credentials_id
-    condition = same_pair & SipPhones.unsettled.does_not_exist()
+    condition = same_pair & _has(SipPhones.tend_at, phone.tend_at) & SipPhones.unsettled.does_not_exist()
     if request is not None:
         digest, now = request
         actions.append(SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)))
@@ -290,6 +291,11 @@ def _unknown_request(digest: str, now: datetime) -> Condition:
     unknown = remembered.does_not_exist() | (remembered["at"] < idempotency.oldest(now))
     # A path can only be set inside a map that exists.
     return cast(Condition, SipPhones.recent_requests.exists() & unknown)
+
+
+def _has(attribute: Any, value: Any) -> Condition:
+    condition: Condition = attribute.does_not_exist() if value is None else attribute == value
+    return condition
 
 
 def _set_or_remove(attribute: Any, value: Any) -> Action:

@@ -158,6 +158,16 @@ def test_a_planned_rotation_is_dropped_when_the_phone_is_never_to_be_rotated() -
     assert now.planned_rotation is None
 
 
+def test_a_plan_that_is_made_while_a_sweep_corrects_the_date_stands(wire: Wire) -> None:
+    phone = due_phone(rotationDays=None, status=CONFIGURED)
+    date = (app.services().clock() + HOUR).replace(microsecond=0)
+    wire.hold("UpdateItem", until=lambda: None)  # the sweep's attempt to rotate
+    wire.hold("UpdateItem", until=lambda: phone_writes.reschedule(phone, due=date, planned=True))
+    assert counts(sweep())["rotated"] == 0
+    now = stored(phone.id)
+    assert now.tend_at == now.planned_rotation == date
+
+
 # One row for each call of a reset, with the crash before it is sent and after it took effect.
 CRASHES = [
     (operation, place, when)
