@@ -211,12 +211,13 @@ def take_over(phone: SipPhones, token: str, *, now: datetime) -> None:
 
 
 def postpone(phone: SipPhones, *, until: datetime) -> None:
-    """Puts a phone that cannot be tended off ``until`` then, and counts that, if it still has its date."""
+    """Puts a phone that cannot be tended off ``until`` then, and counts that, if it is still as it was read."""
     failures = int(phone.tend_failures or 0) + 1
     _update(
         phone,
         [SipPhones.tend_at.set(until), SipPhones.tend_failures.set(failures)],
-        SipPhones.tend_at == phone.tend_at,
+        # Another reset in the same second has the same date.
+        (SipPhones.tend_at == phone.tend_at) & (SipPhones.unsettled == phone.unsettled),
     )
 
 

@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSPreparedRequest
 
 import app
 from chalicelib import phone_writes
+from chalicelib.dynamodb import ConditionFailed
 from chalicelib.errors import Unavailable
 from chalicelib.phone_writes import PUBLISHER_LIFE
 from chalicelib.phones import SipPhones
@@ -306,6 +307,21 @@ def test_an_outage_is_no_reason_to_back_off(wire: Wire, mirrored: Mirrored, code
         assert counts(sweep(passed))["failed"] == 1
     assert counts(sweep(passed))["completed"] == 1
     assert_settled(phone.id, mirrored)
+
+
+def test_a_phone_that_is_reset_while_it_is_put_off_is_completed_in_time(wire: Wire) -> None:
+    now = app.services().clock()
+    resets = Resets(app.services().publisher, lambda: now)  # both resets in one second
+    phone = imported()
+    seen: list[SipPhones] = []
+    for _ in range(2):
+        wire.crash("PutSecretValue", when="before")
+        with pytest.raises(Crash):
+            resets.reset(phone.id, changed_by="test", changed_via="http")
+        seen.append(stored(phone.id))
+    with pytest.raises(ConditionFailed):
+        phone_writes.postpone(seen[0], until=now + HOUR)
+    assert stored(phone.id).tend_at == seen[1].tend_at
 
 
 def test_a_phone_that_fails_keeps_no_other_waiting(wire: Wire, mirrored: Mirrored) -> None:
