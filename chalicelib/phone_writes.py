@@ -187,10 +187,10 @@ def adopt(document: Mapping[str, Any], change: Change) -> SipPhones:
 
 
 def revise(phone: SipPhones, properties: Mapping[str, Any], *, token: str, now: datetime) -> None:
-    """Sets properties of the phone, or clears those that are None, and lists ``token`` as unsettled.
+    """Sets properties of the phone, or clears those that are None, if it has the owner that it was read with.
 
-    What the properties change elsewhere, such as the owner in the mirror and the due date, is complete when
-    ``token`` is settled.
+    Lists ``token`` as unsettled: what the properties change elsewhere, such as the owner in the mirror and the
+    due date, is complete when that is settled.
     """
     revised = SipPhones()
     revised.from_simple_dict({name: value for name, value in properties.items() if value is not None})
@@ -198,7 +198,9 @@ def revise(phone: SipPhones, properties: Mapping[str, Any], *, token: str, now: 
     for name in properties:
         attribute_name = SipPhones._dynamo_to_python_attr(name)  # noqa: SLF001 - PynamoDB has no public way
         actions.append(_set_or_remove(getattr(SipPhones, attribute_name), getattr(revised, attribute_name)))
-    _update(phone, actions, SipPhones.id.exists())
+    # Two revisions at once must not make an owner of one's customer and the other's reseller.
+    same_owner = _has(SipPhones.customer, phone.customer) & _has(SipPhones.reseller, phone.reseller)
+    _update(phone, actions, SipPhones.id.exists() & same_owner)
 
 
 def take_over(phone: SipPhones, token: str, *, now: datetime) -> None:

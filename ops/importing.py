@@ -18,12 +18,13 @@ from chalicelib.errors import Unavailable
 from chalicelib.phone_properties import plain
 from chalicelib.phone_writes import Change
 from chalicelib.phones import SipPhones
-from chalicelib.publishing import Publication
+from chalicelib.publishing import Publication, Publisher
 from chalicelib.services import Services
 from ops.phone_records import BadRecord, Record
 
 WORKERS = 16
 _BATCH = 256
+_ATTEMPTS = 3
 
 
 class Outcome(StrEnum):
@@ -63,34 +64,48 @@ def _import_record(services: Services, record: Record | BadRecord, by: str) -> R
     except Unavailable:
         return Result(record.line, Outcome.FAILED, "DynamoDB did not answer; import the file again")
     except ConditionFailed:
-        return Result(record.line, Outcome.FAILED, "the phone was deleted meanwhile; import the file again")
+        return Result(record.line, Outcome.FAILED, "the phone changed meanwhile; import the file again")
     return Result(record.line, outcome, pending=publication is not Publication.SETTLED)
 
 
 def _import_phone(services: Services, phone: dict[str, Any], by: str) -> tuple[Outcome, Publication]:
     publisher = services.publisher
-    now = services.clock()
     brought = "username" in phone
     change = Change(
         credentials=Credentials(phone["username"], phone["password"]) if brought else generate(),
-        changed_at=now,
+        changed_at=services.clock(),
         changed_by=by,
         changed_via="import",
     )
     try:
         added = phone_writes.adopt({name: value for name, value in phone.items() if value is not None}, change)
     except ConditionFailed:
+        return _revise_phone(publisher, phone, change)
+    return Outcome.ADDED, publisher.publish(added, change.credentials_id, is_new=True)
+
+
+def _revise_phone(publisher: Publisher, phone: dict[str, Any], change: Change) -> tuple[Outcome, Publication]:
+    token = new_id()
+    for _ in range(_ATTEMPTS):
         present = SipPhones.find(phone["_id"])
-    else:
-        return Outcome.ADDED, publisher.publish(added, change.credentials_id, is_new=True)
-    if present is None:
-        raise ConditionFailed
-    if differences := _differences(phone, present):
-        token = new_id()
-        phone_writes.revise(present, differences, token=token, now=now)
+        if present is None:
+            break
+        if token in (present.unsettled or ()):  # the answer to our write was lost
+            return Outcome.CHANGED, publisher.publish(present, token)
+        differences = _differences(phone, present)
+        if not differences:
+            return _complete(publisher, present, change)
+        try:
+            phone_writes.revise(present, differences, token=token, now=change.changed_at)
+        except ConditionFailed:
+            continue
         if differences.keys() & {"customer", "reseller"}:  # the mirror names the customer
             return Outcome.CHANGED, publisher.publish(present, token)
         return Outcome.CHANGED, publisher.settle(present, token, secret_arn=None)
+    raise ConditionFailed
+
+
+def _complete(publisher: Publisher, present: SipPhones, change: Change) -> tuple[Outcome, Publication]:
     ours = present.credentials_id == change.credentials_id  # the answer to our write was lost
     outcome = Outcome.ADDED if ours else Outcome.UNCHANGED
     if present.unsettled:  # what an interrupted import left to do

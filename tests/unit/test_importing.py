@@ -123,6 +123,36 @@ def test_a_phone_whose_answer_was_lost_counts_as_added(wire: Wire) -> None:
     assert outcome_of(a_phone()) is Outcome.ADDED
 
 
+OWNERS = [{"customer": "C1", "reseller": None}, {"customer": "C2", "reseller": "R2"}]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [OWNERS, OWNERS[::-1]])
+def test_two_imports_at_once_do_not_mix_their_owners(
+    wire: Wire, mirrored: Mirrored, ours: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    phone = a_phone(customer="C1", reseller="R2")
+    outcome_of(phone)
+    wire.hold("UpdateItem", until=lambda: outcome_of({**phone, **theirs}))
+    assert outcome_of({**phone, **ours}) is Outcome.CHANGED
+
+    now = stored(phone["_id"])
+    assert {"customer": now.customer, "reseller": now.reseller} == ours
+    assert mirrored(now.id)["customer"] == ours["customer"]
+
+
+@pytest.mark.parametrize("change", [{"customer": "NEW"}, {"notes": "new"}])
+def test_a_change_whose_answer_was_lost_counts_as_made(
+    wire: Wire, mirrored: Mirrored, change: dict[str, Any]
+) -> None:
+    phone = a_phone()
+    outcome_of(phone)
+    wire.lose_answer("UpdateItem")
+    (result,) = import_lines(json.dumps({**phone, **change}))
+    assert (result.outcome, result.pending) == (Outcome.CHANGED, False)
+    assert not stored(phone["_id"]).unsettled
+    assert mirrored(phone["_id"])["customer"] == {**phone, **change}["customer"]
+
+
 def test_a_table_out_of_reach_fails_the_record_and_no_other(wire: Wire) -> None:
     wire.drop("PutItem", times=3)
     (failed,) = import_lines(json.dumps(a_phone()))
