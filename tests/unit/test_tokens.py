@@ -11,6 +11,7 @@ from chalicelib import tokens
 from chalicelib.access import AccessLevel
 from chalicelib.errors import Unauthorized
 from chalicelib.tokens import ApiTokens
+from tests.support.aws import Wire
 
 pytestmark = pytest.mark.usefixtures("engine")
 HOUR = timedelta(hours=1)
@@ -69,6 +70,12 @@ def test_a_token_ends_at_its_expiry_to_the_second() -> None:
 def test_a_token_without_lifetime_does_not_expire() -> None:
     text = issue(lifetime=None)
     assert tokens.verify(text, now=now() + timedelta(days=36_500))
+
+
+def test_a_token_is_issued_though_the_answer_of_the_table_was_lost(wire: Wire) -> None:
+    wire.lose_answer("PutItem")
+    text = issue()
+    assert tokens.verify(text, now=now()).name == text.split("_")[1]
 
 
 def test_a_revoked_token_is_unauthorized_and_stays_so() -> None:
