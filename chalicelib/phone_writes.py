@@ -43,9 +43,11 @@ class Change:
     credentials_id: str = field(default_factory=new_id)
 
     @property
-    def request_digest(self) -> str | None:
-        """What is stored of the request's idempotency key."""
-        return None if self.request_key is None else idempotency.digest(self.request_key, purpose="reset")
+    def request_digest(self) -> str:
+        """What the request is remembered by: the digest of its idempotency key, or else the id of its pair."""
+        if self.request_key is None:
+            return self.credentials_id
+        return idempotency.digest(self.request_key, purpose="reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,15 @@ def commit(
 ) -> SipPhones:
     """Puts the pair of ``change`` in force and answers with the phone as it is then.
 
-    The condition: the phone exists, is in ``scope``, is ``due`` if that is why it changes, was not given this
-    pair by an earlier attempt of the same request, and does not remember the request's idempotency key.
+    The condition: the phone exists, is in ``scope``, and was not changed by the same request before: it is still
+    ``due`` if that is why it changes, otherwise it does not remember the request.
 
     With a grace period, the pair that is replaced stays valid; or, with ``keep_previous``, the pair before that,
     which is the one that a phone in its grace period is known to use. The condition says which of the two it is.
     """
-    # An attempt whose answer was lost has left the pair's id here: repeating it must not undo a reset that
-    # came between.
-    first_attempt = ~SipPhones.unsettled.contains(change.credentials_id)
-    condition = SipPhones.id.exists() & first_attempt
+    condition: Condition = SipPhones.id.exists()
     if (in_scope := scope.condition()) is not None:
         condition &= in_scope
-    if due is not None:
-        condition &= due.condition()
     actions: list[Action] = [
         *_previous_pair(change, keep=keep_previous),
         SipPhones.username.set(change.credentials.username),
@@ -107,7 +104,10 @@ def commit(
     if change.grace:
         open_period = SipPhones.previous_valid_until > change.changed_at
         condition &= open_period if keep_previous else ~open_period
-    if (digest := change.request_digest) is not None:
+    if due is not None:
+        condition &= due.condition()
+    else:
+        digest = change.request_digest
         condition &= _unknown_request(digest, change.changed_at)
         entry = idempotency.entry(change.credentials_id, change.changed_at)
         actions.append(SipPhones.recent_requests[digest].set(entry))
@@ -142,7 +142,7 @@ def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetim
 
     ``secret_arn`` is where the copy was written, None where there was nothing to write. False when another
     publication may still be under way, or another pair is in force: then what is left to do stays on the
-    agenda. Forgets the idempotency keys that are too old or too many.
+    agenda. Forgets the requests that are too old or too many.
     """
     ours = {token}
     if phone.unsettled != ours:
@@ -219,7 +219,7 @@ def postpone(phone: SipPhones, *, until: datetime) -> None:
         phone,
         [SipPhones.tend_at.set(until), SipPhones.tend_failures.set(failures)],
         # Another reset in the same second has the same date.
-        (SipPhones.tend_at == phone.tend_at) & (SipPhones.unsettled == phone.unsettled),
+        (SipPhones.tend_at == phone.tend_at) & _has(SipPhones.unsettled, phone.unsettled),
     )
 
 

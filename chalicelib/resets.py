@@ -131,7 +131,8 @@ class Resets:
                 phone = SipPhones.find(phone_id)
             if phone is None or not scope.covers(phone.owners()):
                 raise NotFound
-            answer = _answer_to(change, phone)
+            # The id of this very pair where an earlier attempt of ours succeeded and its answer was lost.
+            answer = idempotency.answer(phone.requests(), change.request_digest, change.changed_at)
             if answer is None:
                 if phone.recent_requests is None:
                     phone_writes.remember_requests(phone_id)
@@ -161,13 +162,3 @@ class Resets:
         reset = Reset(phone, publication, replayed)
         count_reset(via, "replayed" if replayed else "reset", mirrored=reset.mirrored)
         return reset
-
-
-def _answer_to(change: Change, phone: SipPhones) -> str | None:
-    """The id of the pair that an earlier attempt or request answered ``change`` with, if any did.
-
-    An earlier attempt of the same request shows by the pair's own id, an earlier request by its key.
-    """
-    if change.credentials_id == phone.credentials_id or change.credentials_id in (phone.unsettled or ()):
-        return change.credentials_id
-    return idempotency.answer(phone.requests(), change.request_digest, change.changed_at)

@@ -1,5 +1,6 @@
 """The reset when something fails: what the caller hears, and what the table and the mirror have then."""
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,14 @@ import pytest
 import app
 from chalicelib.access import EVERY_PHONE
 from chalicelib.errors import Superseded, Unavailable
+from chalicelib.idempotency import KEPT
 from chalicelib.idempotency import LIFE as REQUESTS_LIVE
 from chalicelib.phone_writes import PUBLISHER_LIFE
 from chalicelib.phones import SipPhones
 from chalicelib.publishing import Publication
 from chalicelib.resets import Reset, Resets
 from tests.support.aws import Wire
-from tests.support.fleet import imported, pair_of, stored
+from tests.support.fleet import import_lines, imported, pair_of, stored
 
 Mirrored = Callable[[str], dict[str, Any]]
 
@@ -50,16 +52,35 @@ def test_a_commit_whose_answer_was_lost_is_not_repeated(wire: Wire, mirrored: Mi
     assert mirrored(phone.id)["password"] == answer.phone.password
 
 
+def import_again(phone: SipPhones) -> None:
+    import_lines(json.dumps({"_id": phone.id, "customer": phone.customer}))
+
+
+def give_up_publishers(phone: SipPhones) -> None:
+    """What a sweep does when their time is over."""
+    app.services().publisher.complete(stored(phone.id))
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [(reset,), (import_again, reset), (give_up_publishers, reset), (reset, give_up_publishers)],
+    ids=lambda steps: " and ".join(step.__name__ for step in steps),
+)
 @pytest.mark.parametrize("key", [None, "k"])
 def test_a_commit_whose_answer_was_lost_does_not_undo_a_reset_that_came_between(
-    wire: Wire, key: str | None
+    wire: Wire, mirrored: Mirrored, key: str | None, meanwhile: tuple[Callable[[SipPhones], object], ...]
 ) -> None:
     phone = imported()
-    between: list[Reset] = []
-    wire.lose_answer("UpdateItem", then=lambda: between.append(reset(phone)))
+    done: list[object] = []
+    wire.lose_answer("UpdateItem", then=lambda: done.extend(step(phone) for step in meanwhile))
     with pytest.raises(Superseded):
         reset(phone, key=key)
-    assert pair_of(stored(phone.id)) == pair_of(between[0].phone)
+
+    now = stored(phone.id)
+    (between,) = (step for step in done if isinstance(step, Reset))
+    assert pair_of(now) == pair_of(between.phone)
+    if not now.unsettled:
+        assert mirrored(phone.id)["password"] == now.password
 
 
 def test_a_reset_that_was_unavailable_is_settled_by_its_key(wire: Wire, mirrored: Mirrored) -> None:
@@ -101,6 +122,17 @@ def test_old_keys_are_forgotten_with_the_next_reset(later: Resets) -> None:
     reset(phone, key="old")
     reset(phone, key="new", resets=later)
     assert len(stored(phone.id).recent_requests.as_dict()) == 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_resets_without_a_key_displace_no_key_and_are_not_remembered_without_end() -> None:
+    phone = imported()
+    reset(phone, key="k")
+    for _ in range(KEPT + 6):
+        reset(phone)
+    assert len(stored(phone.id).requests()) <= 1 + KEPT + 1
+    with pytest.raises(Superseded):
+        reset(phone, key="k")
 
 
 MIRROR_FAULTS = [
