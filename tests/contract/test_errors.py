@@ -40,7 +40,7 @@ TOKEN = "sipcred_" + "0" * 16 + "_" + "0" * 64
         "Basic dXNlcjpwYXNz",
         TOKEN,
         f"Bearer {TOKEN}",
-        "Bearer \x00",
+        "Bearer \x01",
     ],
 )
 def test_without_a_valid_token_the_answer_is_401(api: Api, header: str | None) -> None:

@@ -50,13 +50,13 @@ class HttpApi:
     """The local server over HTTP."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._pool = urllib3.PoolManager()
 
     def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         answer = self._pool.request(
             method,
-            self._url + path,
+            self.url + path,
             body=body or None,
             headers=dict(headers),
             retries=False,
