@@ -66,7 +66,7 @@ def request() -> resources.Request:
         method=asked.method,
         path=asked.uri_params or {},
         query=asked.query_params or {},
-        headers=asked.headers,
+        headers=asked.to_original_event().get("multiValueHeaders") or {},
         body=cast(bytes, asked.raw_body),
         caller=asked.context.get("authorizer") or {},
     )

@@ -6,7 +6,7 @@ that it does not bring itself. Every problem is a :class:`~chalicelib.errors.Bad
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
@@ -108,6 +108,19 @@ def grace(value: Any) -> timedelta:
     if type(value) is int and 0 <= value <= longest:
         return timedelta(seconds=value)
     raise BadRequest(f"grace: expected a whole number of seconds from 0 to {longest}")
+
+
+def presented_key(headers: Mapping[str, Sequence[str]]) -> str | None:
+    """The `Idempotency-Key` among the values of a request's headers, None without one.
+
+    Raises :class:`BadRequest` for a malformed one, and for several that differ: nobody knows which is meant.
+    """
+    presented = {
+        value for name, values in headers.items() if name.lower() == "idempotency-key" for value in values
+    }
+    if len(presented) > 1:
+        raise BadRequest("Idempotency-Key: expected one, got several that differ")
+    return idempotency_key(presented.pop(), "Idempotency-Key") if presented else None
 
 
 def reset_invocation(event: Any, *, request_id: str) -> ResetInvocation:

@@ -1,7 +1,7 @@
 """The API's resources: each reads a request, calls one use case, and says what the answer is."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 from chalicelib import answers, registrar_formats
 from chalicelib.access import Caller
 from chalicelib.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, ServiceError
-from chalicelib.invocations import grace, idempotency_key
+from chalicelib.invocations import grace, presented_key
 from chalicelib.registrar import Digest
 from chalicelib.services import Services
 from chalicelib.telemetry import count_reset, logger
@@ -18,13 +18,13 @@ from chalicelib.telemetry import count_reset, logger
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """A request. ``caller`` is what the authorizer said. Its ``repr`` shows nothing."""
+    """A request: headers with all their values, the caller as the authorizer said. Its ``repr`` shows nothing."""
 
     id: str
     method: str
     path: Mapping[str, str]
     query: Mapping[str, str]
-    headers: Mapping[str, str]
+    headers: Mapping[str, Sequence[str]]
     body: bytes
     caller: Mapping[str, str]
 
@@ -70,13 +70,12 @@ def refusal_of_method(request: Request, allowed: tuple[str, ...]) -> Answer:
 def reset(services: Services, request: Request) -> Answer:
     """Resets the phone and answers with the whole of it, new credentials included."""
     caller = _caller(request)
-    key = request.headers.get("Idempotency-Key")
     done = services.resets.reset(
         request.path["sipPhoneId"],
         scope=caller.scope(),
         changed_by=caller.name,
         changed_via="http",
-        request_key=None if key is None else idempotency_key(key, "Idempotency-Key"),
+        request_key=presented_key(request.headers),
         grace=grace(_number(request.query.get("grace", "0"))),
     )
     return Answer(done.phone.document(), answers.reset_headers(done))

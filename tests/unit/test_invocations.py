@@ -14,6 +14,7 @@ from chalicelib.invocations import (
     ResetInvocation,
     RotationInvocation,
     idempotency_key,
+    presented_key,
     reset_invocation,
     rotation_invocation,
 )
@@ -144,6 +145,34 @@ def test_any_other_key_is_refused_under_the_name_that_it_has_there(key: Any) -> 
     for name in ("Idempotency-Key", "idempotencyKey"):
         with refused(name):
             idempotency_key(key, name)
+
+
+@pytest.mark.parametrize("headers", [{}, {"host": ["h"]}])
+def test_a_request_may_come_without_a_key(headers: Any) -> None:
+    assert presented_key(headers) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Idempotency-Key": ["k"]}, {"idempotency-key": ["k", "k"]}, {"IDEMPOTENCY-KEY": ["k"], "x": ["y"]}],
+)
+def test_the_header_of_a_request_is_its_key(headers: Any) -> None:
+    assert presented_key(headers) == "k"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Idempotency-Key": ["k", "l"]},
+        {"Idempotency-Key": ["k"], "idempotency-key": ["l"]},
+        {"Idempotency-Key": ["k", ""]},
+        {"Idempotency-Key": [""]},
+        {"Idempotency-Key": ["k" * 256]},
+    ],
+)
+def test_a_malformed_header_and_keys_that_differ_are_refused(headers: Any) -> None:
+    with refused("Idempotency-Key"):
+        presented_key(headers)
 
 
 WRONG_TYPES: list[Any] = [None, 0, 1, 1.5, "", "true", [], ["x"], {}, {"x": 1}]
