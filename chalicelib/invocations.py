@@ -173,14 +173,21 @@ def _unwrapped(event: Any, request_id: str) -> tuple[Mapping[str, Any], str, str
     if {"detail-type", "source", "id", "detail"} <= event.keys():
         if not isinstance(event["detail"], dict):
             raise BadRequest("detail: expected an object")
-        return event["detail"], idempotency_key(event["id"], "id"), f"event {event['source']}"[:_NAME_SHOWN]
+        if not isinstance(event["source"], str):
+            raise BadRequest("source: expected a text")
+        return event["detail"], idempotency_key(event["id"], "id"), _shown(f"event {event['source']}")
     return event, request_id, "lambda"
 
 
 def _refuse_unknown(given: Mapping[str, Any], allowed: set[str]) -> None:
     if unknown := given.keys() - allowed:
-        names = ", ".join(sorted(str(name)[:_NAME_SHOWN] for name in unknown))
+        names = ", ".join(sorted(_shown(name) for name in unknown))
         raise BadRequest(f"{names[:_NAMES_SHOWN]}: unknown property; expected {', '.join(sorted(allowed))}")
+
+
+def _shown(name: str) -> str:
+    """A name that a stranger chose, short, and in characters that DynamoDB takes and Lambda can write."""
+    return name[:_NAME_SHOWN].encode(errors="replace").decode()
 
 
 def _caller(value: Any) -> Caller:

@@ -1,5 +1,6 @@
 """What the Lambda functions may be asked, and how a wrong question is refused."""
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -173,6 +174,26 @@ def test_the_header_of_a_request_is_its_key(headers: Any) -> None:
 def test_a_malformed_header_and_keys_that_differ_are_refused(headers: Any) -> None:
     with refused("Idempotency-Key"):
         presented_key(headers)
+
+
+DEEP: list[Any] = functools.reduce(lambda inner, _: [inner], range(100_000), [])
+
+
+@pytest.mark.parametrize("source", [None, 7, ["fraud"], {}, pytest.param(DEEP, id="deep")])
+def test_the_source_of_an_event_is_a_text(source: Any) -> None:
+    with refused("source"):
+        reset_invocation(enveloped({"sipPhoneId": PHONE}, source=source), request_id=REQUEST)
+
+
+def test_the_name_of_an_events_source_is_kept_as_dynamodb_takes_it() -> None:
+    asked = reset_invocation(enveloped({"sipPhoneId": PHONE}, source="fraud\ud800"), request_id=REQUEST)
+    assert asked.asked_by == "event fraud?"
+
+
+def test_the_name_of_an_unknown_property_is_shown_as_lambda_can_write_it() -> None:
+    with refused("sch\u00f6n?") as refusal:
+        reset_asked(**{"sch\u00f6n\ud800": 1})
+    assert str(refusal.value).encode()
 
 
 WRONG_TYPES: list[Any] = [None, 0, 1, 1.5, "", "true", [], ["x"], {}, {"x": 1}]
