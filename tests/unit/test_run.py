@@ -2,13 +2,10 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +14,18 @@ import pytest
 
 from chalicelib.access import AccessLevel
 from ops.gateway import PROJECT
-from ops.local_aws import free_port, port_is_taken
+from ops.local_aws import free_port
 from tests.support.api import HttpApi
 from tests.support.fleet import reset_path
-
-HANG_SECONDS = 60
-
-
-def start(folder: Path, *, port: int, aws_port: int, **environment: str) -> subprocess.Popen[str]:
-    inherited = {name: value for name, value in os.environ.items() if name != "AWS_ENDPOINT_URL"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ops.run", "--folder", str(folder)],
-        cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**inherited, "PORT": str(port), "AWS_PORT": str(aws_port), **environment},
-    )  # fmt: skip
-
-
-@contextmanager
-def running(folder: Path, **environment: str) -> Iterator[tuple[dict[str, Any], float]]:
-    """The contents of run.json, and how long it took to come."""
-    port, aws_port = free_port(), free_port()
-    began = time.monotonic()
-    program = start(folder, port=port, aws_port=aws_port, **environment)
-    run_file = folder / "run.json"
-    try:
-        while not run_file.exists():
-            assert program.poll() is None, program.stdout and program.stdout.read()
-            assert time.monotonic() - began < HANG_SECONDS
-            time.sleep(0.02)
-        yield json.loads(run_file.read_text()), time.monotonic() - began
-        program.send_signal(signal.SIGINT)
-        output, _ = program.communicate(timeout=HANG_SECONDS)
-    finally:
-        program.kill()
-        program.wait()
-    assert program.returncode == 0, output
-    assert output.endswith("Stopped.\n")
-    assert not run_file.exists()
-    assert not port_is_taken(port)
-    assert not port_is_taken(aws_port)
+from tests.support.program import HANG_SECONDS, ended, running, start
 
 
 def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_path: Path, capsys: Any) -> None:
-    with running(tmp_path) as (run, seconds):
+    with running(tmp_path) as service:
+        run = service.run
         with capsys.disabled():
             print(
-                f"\nmake run, once installed: first reset answered and run.json written in {seconds:.1f} s; at most 15 s"
+                f"\nmake run, once installed: first reset answered and run.json written in {service.seconds:.1f} s; at most 15 s"
             )
         assert {*run} == {"apiUrl", "awsEndpointUrl", "region", "tokens", "phones"}
         assert {*run["tokens"]} == {*AccessLevel}
@@ -80,9 +43,10 @@ def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_pa
         assert {level for level, answer in answers.items() if answer.status == 200} == allowed
         api.close()
         last = answers["ADMIN"]
-    assert seconds < 15
+    assert service.seconds < 15
 
-    with running(tmp_path) as (run, _):
+    with running(tmp_path) as service:
+        run = service.run
         api = HttpApi(run["apiUrl"])
         second = run["phones"][1]["_id"]
         answer = api.request("GET", reset_path(second), {"Authorization": f"Bearer {run['tokens']['OWNER']}"})
@@ -98,7 +62,8 @@ def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_pa
 
 
 def test_phones_that_are_due_are_rotated_beside_the_api(tmp_path: Path) -> None:
-    with running(tmp_path) as (run, _):
+    with running(tmp_path) as service:
+        run = service.run
         phone_id = next(phone["_id"] for phone in run["phones"] if phone["_id"].endswith("3"))  # every 30 days
         table: Any = botocore.session.get_session().create_client("dynamodb", endpoint_url=run["awsEndpointUrl"])
         key = {"TableName": "SipPhones", "Key": {"_id": {"S": phone_id}}}
@@ -125,13 +90,13 @@ def test_another_aws_can_be_named_by_the_environment(engine: str, tmp_path: Path
     assert json.loads(run_file.read_text())["awsEndpointUrl"] == endpoint
     assert not (tmp_path / "aws").exists()
     program.terminate()
-    assert program.communicate(timeout=HANG_SECONDS)[0].endswith("Stopped.\n")
+    assert ended(program, tmp_path)[1].endswith("Stopped.\n")
 
 
 def refused(tmp_path: Path, *, port: int, aws_port: int) -> str:
     program = start(tmp_path, port=port, aws_port=aws_port)
-    output, _ = program.communicate(timeout=HANG_SECONDS)
-    assert program.returncode == 1
+    status, output = ended(program, tmp_path)
+    assert status == 1
     return output
 
 
