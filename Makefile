@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 PARAMETERS ?=
-export PORT AWS_PORT
+export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults load format lock clean
 
 install: $(VENV)/.installed
 
@@ -58,9 +58,17 @@ destroy: install
 e2e: install
 	$(BIN)/python -m pytest tests/e2e
 
-# Every AWS call of a reset, spoilt in every way, between the SDK and a local AWS.
+# Every AWS call of a reset, spoilt in every way, between the SDK and a local AWS; whatever strangers can send; and a
+# short load. FULL=1 takes longer and finds more.
 faults: install
 	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/hostile
+	$(BIN)/python -m pytest tests/load
+
+# A minute at the rate that the API is limited to, then ever faster, until the local server holds it no more.
+load: export FULL = 1
+load: install
+	$(BIN)/python -m pytest tests/load
 
 format: install
 	$(BIN)/ruff format .
