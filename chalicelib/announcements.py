@@ -72,8 +72,6 @@ class Announcements:
             )
         except (ClientError, BotoCoreError) as failure:
             raise AnnouncementFailed.because(failure) from failure
-        if "FailedEntryCount" not in answer:  # the SDK takes an answer that it cannot read for an empty one
-            raise AnnouncementFailed("UnreadableAnswer", transient=True)
         if answer["FailedEntryCount"]:
             code = answer["Entries"][0].get("ErrorCode", "FailedEntry")
             raise AnnouncementFailed(code, transient=code in _TRANSIENT_ENTRY_ERRORS)

@@ -1,8 +1,12 @@
-"""AWS clients other than DynamoDB's, and what their failures mean."""
+"""AWS clients other than DynamoDB's, and what the failures of all of them mean."""
 
+import json
+from collections.abc import Mapping
 from typing import Any, Self
 
+import botocore.handlers
 import botocore.session
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -46,3 +50,28 @@ class CallFailed(Exception):
 def client(session: botocore.session.Session, service: str, region: str | None) -> Any:
     """A client of ``service``; typed clients exist for the type checker only."""
     return session.create_client(service, region_name=region, config=_CONFIG)
+
+
+class UnreadableAnswer(BotoCoreError):
+    """The body of an answer is not JSON: it was cut short, or somebody other than AWS gave it."""
+
+    fmt = "The answer is not JSON"
+
+
+def refuse_unreadable(http_response: AWSResponse, parsed: Mapping[str, Any], **_: Any) -> None:
+    """Makes a call fail whose answer cannot be read. Raises :class:`UnreadableAnswer`.
+
+    The SDK takes such an answer for an empty one, which from DynamoDB means that there is no such item. It does
+    retry an answer that differs from DynamoDB's checksum, but takes it in the end (`botocore.retries.special`).
+    """
+    if parsed.keys() <= {"ResponseMetadata", "Error"}:  # all that the SDK adds by itself
+        try:
+            json.loads(http_response.content)
+        except ValueError as error:
+            raise UnreadableAnswer from error
+
+
+# PynamoDB makes its own sessions; this list reaches them all. Other services may well answer with nothing.
+botocore.handlers.BUILTIN_HANDLERS.extend(
+    (f"after-call.{service}", refuse_unreadable) for service in ("dynamodb", "secrets-manager", "eventbridge")
+)

@@ -74,17 +74,13 @@ def translated_errors() -> Iterator[None]:
         code = response.get("Error", {}).get("Code")
         if code == "ConditionalCheckFailedException":
             raise ConditionFailed from error
-        if code is None or code in _TRANSIENT or code.isdigit():
+        if code is None or code in _TRANSIENT:
             raise Unavailable from error
         raise RequestRefused(code) from error
-    except KeyError as error:
-        # The SDK takes an answer that it cannot read for an empty one, in which PynamoDB misses the item.
-        raise Unavailable from error
 
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. The SDK puts the
-# HTTP status in place of the code where an answer has no readable body; no code at all is a connection that
-# failed.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. No code at all is a
+# connection that failed, or an answer that cannot be read.
 _TRANSIENT = frozenset({
     "InternalFailure",
     "InternalServerError",

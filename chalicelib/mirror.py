@@ -111,9 +111,7 @@ class Mirror:
             except (ClientError, BotoCoreError) as failure:
                 raise MirrorUnavailable.because(failure) from failure
             else:
-                if "ARN" in answer:
-                    return answer["ARN"]
-                raise MirrorUnavailable("UnreadableAnswer", transient=True)
+                return answer["ARN"]
         raise MirrorUnavailable("Contention", transient=True)
 
     def _put_value(self, copy: Copy, token: str, labels: list[str] | None) -> "PutSecretValueResponseTypeDef":

@@ -120,12 +120,12 @@ class Wire:
 
         self._faults.append((operation, lost))
 
-    def cut_short(self, operation: str) -> None:
+    def cut_short(self, operation: str, *, status: int = 200) -> None:
         """AWS does what the next request for ``operation`` asks; half of its answer arrives."""
 
         def cut(event: str, request: AWSPreparedRequest) -> AWSResponse:
             self.perform(event, request)
-            return AWSResponse(request.url, 200, HTTPHeaders(), MockRawResponse(b'{"Attributes": {"_id": {"S'))
+            return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(b'{"Attributes": {"_id": {"S'))
 
         self._faults.append((operation, cut))
 

@@ -187,10 +187,13 @@ def test_settling_that_fails_leaves_the_phone_to_tend(wire: Wire) -> None:
     assert_left_to_tend(phone, answer.phone.credentials_id)
 
 
+@pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("operation", ["PutSecretValue", "PutEvents"])
-def test_an_answer_that_cannot_be_read_delays_the_copy_and_not_the_reset(wire: Wire, operation: str) -> None:
+def test_an_answer_that_cannot_be_read_delays_the_copy_and_not_the_reset(
+    wire: Wire, operation: str, status: int
+) -> None:
     phone = imported()
-    wire.cut_short(operation)
+    wire.cut_short(operation, status=status)
     answer = reset(phone)
     assert answer.publication is Publication.UNAVAILABLE
     assert_left_to_tend(phone, answer.phone.credentials_id)
@@ -205,6 +208,15 @@ def test_a_commit_whose_answer_cannot_be_read_is_settled_by_its_key(wire: Wire) 
     again = reset(phone, key="k")
     assert again.replayed
     assert pair_of(again.phone) == pair_of(committed) != pair_of(phone)
+
+
+def test_a_replay_whose_phone_arrives_cut_short_is_not_told_that_there_is_none(wire: Wire) -> None:
+    phone = imported()
+    first = reset(phone, key="k")
+    wire.cut_short("GetItem")
+    with pytest.raises(Unavailable):
+        reset(phone, key="k")
+    assert pair_of(reset(phone, key="k").phone) == pair_of(first.phone)
 
 
 @pytest.mark.parametrize("spoil", ["refused", "cut short"])

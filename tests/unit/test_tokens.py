@@ -9,7 +9,7 @@ import pytest
 import app
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
-from chalicelib.errors import Unauthorized
+from chalicelib.errors import Unauthorized, Unavailable
 from chalicelib.tokens import ApiTokens
 from tests.support.aws import Wire
 
@@ -51,6 +51,13 @@ def test_a_wrong_secret_is_unauthorized() -> None:
     wrong = text[:-1] + ("0" if text[-1] != "0" else "1")
     with pytest.raises(Unauthorized):
         tokens.verify(wrong, now=now())
+
+
+def test_a_token_whose_record_arrives_cut_short_is_not_called_unknown(wire: Wire) -> None:
+    text = issue()
+    wire.cut_short("GetItem")
+    with pytest.raises(Unavailable):
+        tokens.verify(text, now=now())
 
 
 @pytest.mark.parametrize("text", ["", "x", "sipcred_", "SIPCRED_" + "0" * 16 + "_" + "0" * 64, "\x00" * 90])
