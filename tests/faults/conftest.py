@@ -1,65 +1,34 @@
-"""Faults between the SDK and AWS: roto is the engine, microburst stands in front of it and spoils answers."""
+"""The spoilt AWS that tests share, and the matrix as a table in the end."""
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import urllib3
+from rich.console import Console
 
-import app
-from chalicelib.settings import Settings
-from ops.local_aws import create_resources, free_port, port_is_taken, simulator
-from tests.support.aws import forget_clients
+from tests.faults.figures import leave
+from tests.faults.matrix import CALLS, FAULTS, Cell, as_table
+from tests.faults.spoilt_aws import Estate, Proxy, spoilt_aws
 
-START_SECONDS = 20
-
-
-class Faults:
-    """The proxy's rules. https://pypi.org/project/microburst/"""
-
-    def __init__(self, url: str) -> None:
-        self._rules = f"{url}/_microburst/rules"
-
-    def inject(self, *rules: dict[str, Any]) -> None:
-        """Spoils what the rules match, and nothing else, from now on."""
-        answer = urllib3.request("POST", self._rules, body=json.dumps(rules))
-        assert answer.status == 200, answer.data
-
-    def clear(self) -> None:
-        """Lets everything through."""
-        self.inject()
+_cells: dict[tuple[str, str, str], Cell] = {}
 
 
 @pytest.fixture(scope="session")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    folder = tmp_path_factory.mktemp("faults")
-    port = free_port()
-    with (
-        simulator(free_port(), data=None, log=folder / "roto.log") as engine,
-        (folder / "microburst.log").open("w") as log,
-        subprocess.Popen(
-            [Path(sys.executable).parent / "microburst", "--upstream", engine, "--port", str(port)],
-            stdout=log, stderr=log,
-        ) as proxy,
-    ):  # fmt: skip
-        try:
-            began = time.monotonic()
-            while not port_is_taken(port):
-                assert proxy.poll() is None
-                assert time.monotonic() - began < START_SECONDS
-                time.sleep(0.05)
-            os.environ["AWS_ENDPOINT_URL"] = url = f"http://127.0.0.1:{port}"
-            forget_clients()
-            app.services()
-            create_resources(Settings.from_env())
-            yield Faults(url)
-        finally:
-            forget_clients()
-            del os.environ["AWS_ENDPOINT_URL"]
-            proxy.terminate()
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Estate]]:
+    with spoilt_aws(tmp_path_factory.mktemp("faults")) as proxy_and_estate:
+        yield proxy_and_estate
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collects the cells of the matrix, from whichever process ran them."""
+    for name, value in report.user_properties:
+        if report.when == "call" and name == "cell" and isinstance(value, dict):
+            cell = Cell(**(value | {"green": report.passed}))
+            _cells[cell.entry, cell.call, cell.fault] = cell
+
+
+def pytest_terminal_summary() -> None:
+    if _cells:
+        Console(width=220).print(as_table(_cells))
+        green = sum(cell.green for cell in _cells.values())
+        cells = len(CALLS) * len(FAULTS)
+        leave("matrix", "Fault matrix", [("AWS calls", len(CALLS)), ("cells green", f"{green} of {cells}")])

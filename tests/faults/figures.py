@@ -1,0 +1,35 @@
+"""The figures of all fault tests: each test leaves its own in build/faults, and this prints them as one table."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ops.gateway import PROJECT
+
+FOLDER = PROJECT / "build" / "faults"
+
+
+def leave(subject: str, title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """Leaves the figures of ``subject``, each with its name, for the table."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    figures = {"title": title, "rows": [[name, str(value)] for name, value in rows]}
+    (FOLDER / f"{subject}.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def table(subject: str = "*", folder: Path = FOLDER) -> Table:
+    """The figures of ``subject``, or all that are in ``folder``."""
+    shown = Table("figure", "value")
+    for file in sorted(folder.glob(f"{subject}.json")):
+        figures = json.loads(file.read_text())
+        shown.add_section()
+        shown.add_row(f"[bold]{figures['title']}", "")
+        for name, value in figures["rows"]:
+            shown.add_row(f"  {name}", value)
+    return shown
+
+
+if __name__ == "__main__":
+    Console(width=100).print(table())
