@@ -6,7 +6,7 @@ STAGE ?= dev
 PARAMETERS ?=
 export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults load format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip format lock clean
 
 install: $(VENV)/.installed
 
@@ -64,15 +64,20 @@ e2e: install
 faults: install
 	@rm -rf build/faults
 	$(BIN)/python -m pytest tests/faults/test_matrix.py --numprocesses 8
-	FULL=$(FULL) $(BIN)/python -m pytest tests/faults --ignore tests/faults/test_matrix.py
+	$(BIN)/python -m pytest tests/faults --ignore tests/faults/test_matrix.py
 	$(BIN)/python -m pytest tests/hostile
-	FULL=$(FULL) $(BIN)/python -m pytest tests/load
+	$(BIN)/python -m pytest tests/load
 	@$(BIN)/python -m tests.faults.figures
 
 # A minute at the rate that the API is limited to, then ever faster, until the local server holds it no more.
 load: export FULL = 1
 load: install
 	$(BIN)/python -m pytest tests/load
+
+# Kamailio and real SIP clients, which are installed if that is allowed. FULL=1 is with 1,000 simulated phones.
+sip: install
+	@$(BIN)/python -m tests.sip.packages
+	PHONES=$(if $(FULL),1000,40) $(BIN)/python -m pytest tests/sip
 
 format: install
 	$(BIN)/ruff format .
