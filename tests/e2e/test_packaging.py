@@ -21,8 +21,8 @@ from chalicelib.access import AccessLevel
 from chalicelib.phones import SipPhones
 from ops import packaging
 from ops.packaging import ARCHIVE, SERVICES, PackagingFailed, package, package_plainly
-from tests.support.archive import Invocation, event, run, unpacked
-from tests.support.fleet import bearer, imported, new_owner, pair_of, reset_path, stored
+from tests.support.archive import event, reset_over_http, run, unpacked
+from tests.support.fleet import bearer, imported, new_owner, pair_of, stored
 
 MB = 1e6
 MOST_BYTES = 4 * MB
@@ -79,14 +79,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text(text)
     monkeypatch.setattr(packaging, "PROJECT", folder)
     return folder
-
-
-def reset_over_http(phone: SipPhones, authorizer: dict[str, Any], key: str) -> Invocation:
-    asked = event("api_gateway_reset")
-    asked.update(path=reset_path(phone.id), pathParameters={"sipPhoneId": phone.id})
-    asked["headers"]["Idempotency-Key"] = key
-    asked["requestContext"]["authorizer"] = authorizer
-    return "app", asked
 
 
 def test_the_archive_is_small(plain: Path, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +154,7 @@ def test_every_function_runs_from_the_archive_alone(engine: str, small_folder: P
 
     done = run(
         small_folder,
-        reset_over_http(phone, admitted["context"], "first"),
+        ("app", reset_over_http(phone.id, admitted["context"], "first")),
         ("reset_credentials", {"sipPhoneId": phone.id, "includeCredentials": True}),
         ("schedule_rotation", {**event("scheduler_rotation"), "customer": phone.customer}),
         ("tend", event("eventbridge_schedule")),
@@ -201,9 +193,8 @@ def test_a_cold_start_is_quicker_than_from_what_chalice_makes(
     seconds: dict[str, list[float]] = {name: [] for name in folders}
     for number in range(COLD_STARTS):
         for name, folder in folders.items():
-            first = run(
-                folder, reset_over_http(phone, {"accessLevel": "ADMIN", "tokenId": "test"}, f"{name}{number}")
-            )
+            asked = reset_over_http(phone.id, {"accessLevel": "ADMIN", "tokenId": "test"}, f"{name}{number}")
+            first = run(folder, ("app", asked))
             assert first["answers"][0]["statusCode"] == 200, first["log"]
             seconds[name].append(first["seconds"])
     assert not list(folders["plain"].rglob("*.pyc"))

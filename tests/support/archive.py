@@ -30,6 +30,15 @@ def event(name: str) -> dict[str, Any]:
     return payload
 
 
+def reset_over_http(phone_id: str, authorizer: dict[str, Any], key: str) -> dict[str, Any]:
+    """What API Gateway sends when a caller that ``authorizer`` describes resets the phone."""
+    asked = event("api_gateway_reset")
+    asked.update(path=f"/pbx/sipphone/{phone_id}/resetcredentials", pathParameters={"sipPhoneId": phone_id})
+    asked["headers"]["Idempotency-Key"] = key
+    asked["requestContext"]["authorizer"] = authorizer
+    return asked
+
+
 def unpacked(archive: Path, folder: Path) -> Path:
     """``folder``, with what ``archive`` holds."""
     with zipfile.ZipFile(archive) as entries:
