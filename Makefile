@@ -6,7 +6,7 @@ STAGE ?= dev
 PARAMETERS ?=
 export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip bench format lock clean
 
 install: $(VENV)/.installed
 
@@ -78,6 +78,11 @@ load: install
 sip: install
 	@$(BIN)/python -m tests.sip.packages
 	PHONES=$(if $(FULL),1000,40) $(BIN)/python -m pytest tests/sip
+
+# Figures against what people would use instead, into build/bench and docs/performance.md: some ten minutes, for which
+# the machine should have nothing else to do. QUICK=1 measures a little of everything, and leaves the document alone.
+bench: install
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 format: install
 	$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""Benchmarks: this service against what people would use instead. `make bench` runs them."""
