@@ -8,7 +8,6 @@ conditional on the phone's being as it was found.
 
 import heapq
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from chalicelib.announcements import AnnouncementFailed
 from chalicelib.clock import Clock
 from chalicelib.dynamodb import ConditionFailed, translated_errors
 from chalicelib.errors import Unavailable
+from chalicelib.pacing import Pace
 from chalicelib.phones import SHARDS, SipPhones
 from chalicelib.publishing import Publication, Publisher
 from chalicelib.resets import NotDue, Resets
@@ -87,7 +87,7 @@ class Tending:
         now = self.clock()
         agenda = _due_phones(now)
         tally = _Tally()
-        pace = _Pace(self.rate)
+        pace = Pace(self.rate)
         free = threading.Semaphore(self.workers)
         left = 0
         with ThreadPoolExecutor(self.workers, thread_name_prefix="tend") as workers:
@@ -202,20 +202,6 @@ class _Tally:
             oldest_lateness=self._lateness,
             oldest_unsettled=self._unsettled,
         )
-
-
-class _Pace:
-    """Lets its caller through ``rate`` times a second at most, evenly."""
-
-    def __init__(self, rate: float) -> None:
-        self._interval = 1 / rate
-        self._next = time.monotonic()
-
-    def wait(self) -> None:
-        now = time.monotonic()
-        self._next = max(self._next, now)
-        time.sleep(self._next - now)
-        self._next += self._interval
 
 
 def _due_phones(now: datetime) -> Iterator[tuple[str, datetime]]:
