@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import botocore.session
 from botocore.exceptions import (
@@ -87,28 +87,31 @@ def explained() -> Iterator[None]:
     """Turns what AWS, or the way to it, refuses into one line that says what to do."""
     try:
         yield
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        _fail(error, f"no AWS credentials: {_line(error)}", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
-    except (ConnectionError, HTTPClientError) as error:
-        _fail(error, f"AWS is not reachable: {_line(error)}", "check the network, AWS_REGION and AWS_ENDPOINT_URL")
-    except ClientError as error:
-        code = error.response["Error"].get("Code", "")
-        why = _line(error.response["Error"].get("Message") or code)
-        if "Denied" in code or code in {"UnauthorizedOperation", "Forbidden", "403"}:
-            _fail(
-                error, f"{error.operation_name} is not allowed: {why}", "have it granted, or use other credentials"
-            )
-        if any(part in code for part in ("Token", "AccessKey", "Signature")):
-            _fail(
-                error, f"AWS refuses the credentials: {why}", "renew them; is AWS_REGION enabled in the account?"
-            )
-        _fail(error, f"{error.operation_name} was refused ({code}): {why}")
-    except (BotoCoreError, ValueError) as error:
-        _fail(error, _line(error), "check the AWS settings of the environment")
+    except (ClientError, BotoCoreError, ValueError) as error:
+        raise DeploymentFailed(explanation(error)) from error
 
 
-def _fail(error: Exception, what: str, remedy: str = "") -> NoReturn:
-    raise DeploymentFailed(f"{what}; {remedy}" if remedy else what) from error
+def explanation(error: ClientError | BotoCoreError | ValueError) -> str:
+    """What an error of the SDK means for a person, and what to do about it, in one line."""
+    match error:
+        case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
+            return f"no AWS credentials: {_line(error)}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
+        case ConnectionError() | HTTPClientError():
+            return f"AWS is not reachable: {_line(error)}; check the network, AWS_REGION and AWS_ENDPOINT_URL"
+        case ClientError():
+            return _refusal(error)
+        case _:
+            return f"{_line(error)}; check the AWS settings of the environment"
+
+
+def _refusal(error: ClientError) -> str:
+    code = error.response["Error"].get("Code", "")
+    why = _line(error.response["Error"].get("Message") or code)
+    if "Denied" in code or code in {"UnauthorizedOperation", "Forbidden", "403"}:
+        return f"{error.operation_name} is not allowed: {why}; have it granted, or use other credentials"
+    if any(part in code for part in ("Token", "AccessKey", "Signature")):
+        return f"AWS refuses the credentials: {why}; renew them; is AWS_REGION enabled in the account?"
+    return f"{error.operation_name} was refused ({code}): {why}"
 
 
 def _line(text: object) -> str:
