@@ -40,7 +40,7 @@ def read_records(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
     """The records of a file, with the line that each starts on."""
     first_line_of: dict[str, int] = {}
     for line, value in _values(iter(lines)):
-        record = value if isinstance(value, BadRecord) else _check(line, value)
+        record = value if isinstance(value, BadRecord) else check(line, value)
         if isinstance(record, Record):
             first_line = first_line_of.setdefault(record.phone["_id"], line)
             if first_line != line:
@@ -83,7 +83,8 @@ def _not_json(line: int, error: ValueError | RecursionError) -> BadRecord:
     return BadRecord(line, f"not valid JSON ({what}); expected one phone a line, or an array of phones")
 
 
-def _check(line: int, value: Any) -> Record | BadRecord:
+def check(line: int, value: Any) -> Record | BadRecord:
+    """A value that stands on ``line``, as the rules for an import see it."""
     if not isinstance(value, dict):
         return BadRecord(line, "expected a JSON object with the properties of a phone")
     phone = {name: _without_nulls(part) for name, part in value.items()}
@@ -156,6 +157,12 @@ def _expected(schema: dict[str, Any]) -> str:
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
     limit = f" of at most {schema['maxLength']} characters" if "maxLength" in schema else ""
     return _TYPES[schema["type"]] + limit
+
+
+def importable() -> set[str]:
+    """The properties that an import takes."""
+    schema = openapi()["components"]["schemas"]["ImportedSipPhone"]
+    return _known(schema)
 
 
 @cache
