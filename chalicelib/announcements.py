@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SOURCE = "sipphone.credentials"
 
-ChangedVia = Literal["http", "lambda", "schedule", "import"]
+ChangedVia = Literal["http", "lambda", "cli", "schedule", "import"]
 
 
 class Kind(StrEnum):
