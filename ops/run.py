@@ -157,8 +157,8 @@ def first_reset(run: dict[str, Any]) -> None:
     click.echo(
         "\nReset it again:\n\n"
         f"  curl -s -X POST -H 'Authorization: Bearer {token}' \\\n    {url}\n\n"
-        "and see the same pair in Secrets Manager:\n\n"
-        f"  ./phones --local secret {phone_id} --reveal\n"
+        "and see that Secrets Manager has the same pair:\n\n"
+        f"  ./phones --local show {phone_id} --reveal\n"
     )
 
 

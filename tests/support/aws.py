@@ -1,5 +1,6 @@
 """The engines that tests run on, and a look at, or a hand in, every request the SDK sends."""
 
+import json
 import os
 import tempfile
 import time
@@ -98,6 +99,14 @@ class Wire:
             return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
         self._faults += [(operation, answer)] * times
+
+    def answer(self, operation: str, body: dict[str, Any]) -> None:
+        """AWS answers the next request for ``operation`` with ``body``, whatever it asks."""
+
+        def answered(_event: str, request: AWSPreparedRequest) -> AWSResponse:
+            return AWSResponse(request.url, 200, HTTPHeaders(), MockRawResponse(json.dumps(body).encode()))
+
+        self._faults.append((operation, answered))
 
     def drop(self, operation: str, *, times: int = 1) -> None:
         """The connection breaks before AWS has the next requests for ``operation``."""

@@ -53,12 +53,14 @@ def test_a_newcomer_gets_a_working_service_whose_phones_survive_a_restart(tmp_pa
         assert answer.status == 200
         api.close()
         client = subprocess.run(
-            [sys.executable, "-m", "ops.cli", "secret", first["_id"], "--reveal"],
+            [sys.executable, "-m", "ops.cli", "show", first["_id"], "--reveal"],
             cwd=PROJECT, check=True, capture_output=True, text=True,
             env={**os.environ, "AWS_ENDPOINT_URL": run["awsEndpointUrl"]},
         )  # fmt: skip
         # `make run` itself reset the first phone again, so the mirror has a later pair than before.
-        assert json.loads(client.stdout)["password"] != last.json["password"]
+        shown = json.loads(client.stdout)
+        assert shown["password"] != last.json["password"]
+        assert shown["credentials"]["copy"] == "current"
 
 
 def test_phones_that_are_due_are_rotated_beside_the_api(tmp_path: Path) -> None:
