@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.phones import SHARDS, Agenda, ByCustomer
+from chalicelib.phones import SHARDS, Agenda, ByCustomer, ByPreviousUsername, ByUsername
 from ops.deployments import Deployment
 from ops.importing import SECRETS_PER_SECOND
 from ops.stacks import DeploymentFailed, explanation
@@ -138,7 +138,8 @@ def _indexes(deployment: Deployment) -> Checks:
     table = deployment.settings.phones_table
     described = deployment.client("dynamodb").describe_table(TableName=table)["Table"]
     found = {index["IndexName"]: index["IndexStatus"] for index in described.get("GlobalSecondaryIndexes", [])}
-    for name in (Agenda.Meta.index_name, ByCustomer.Meta.index_name):
+    for index in (Agenda, ByCustomer, ByUsername, ByPreviousUsername):
+        name = index.Meta.index_name
         match found.get(name):
             case "ACTIVE":
                 yield Check("indexes", State.OK, f"{name}: ACTIVE")

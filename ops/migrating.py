@@ -42,6 +42,7 @@ class Source:
     hashes: tuple[str, ...] = ()
     """What the system checks in the place of the password, where it does not have it."""
     domain: tuple[str, ...] = ()
+    """The SIP domain, which these systems take for the realm too."""
     customer: tuple[str, ...] = ()
     extension: tuple[str, ...] = ()
     mac: tuple[str, ...] = ()
@@ -132,6 +133,8 @@ class Conversion:
             "extension": _first(row, source.extension),
             "macAddress": re.sub("[-:. ]", "", _first(row, source.mac)).upper(),
             "notes": _first(row, source.notes),
+            "realm": domain,
+            "domain": domain,
             **self._pair(row, username),
         }
         phone: dict[str, Any] = {name: value for name, value in values.items() if value}

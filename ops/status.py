@@ -17,7 +17,7 @@ AGES = (0, 1, 7, 30, 60, 90, 180, 365)
 """Where the bars of the histogram begin, in days; the last one has no end."""
 NEEDED = frozenset({
     "_id", "credentialsId", "credentialsChangedAt", "rotationDays", "plannedRotation", "status.configLoaded",
-    "unsettled", "tendFailures",
+    "unsettled", "tendFailures", "previousValidUntil",
 })  # fmt: skip
 _UNIT_BYTES = 4096
 _EVENTUALLY_CONSISTENT = 0.5
@@ -68,6 +68,8 @@ class Status:
     due_later: Group = field(default_factory=Group)
     never_due: Group = field(default_factory=Group)
     unsettled: Group = field(default_factory=Group)
+    in_grace: Group = field(default_factory=Group)
+    """Their old pairs are valid too, until they have proved the new ones."""
     failing: Group = field(default_factory=Group)
     """Sweeps could not publish their pairs."""
     without_pair: Group = field(default_factory=Group)
@@ -92,6 +94,8 @@ class Status:
         self._due_group(due).add(phone.id, due)
         if phone.unsettled:
             self.unsettled.add(phone.id, changed_at)
+        if phone.in_grace(self.at):
+            self.in_grace.add(phone.id, changed_at)
         if phone.tend_failures:
             self.failing.add(phone.id, changed_at)
 
@@ -124,6 +128,7 @@ class Status:
             "dueLater": self.due_later.record(),
             "neverDue": self.never_due.record(),
             "unsettled": self.unsettled.record(),
+            "inGrace": self.in_grace.record(),
             "failing": self.failing.record(),
             "withoutPair": self.without_pair.record(),
             "scan": {

@@ -10,7 +10,7 @@ import click
 
 from chalicelib.answers import plan_output, reset_output, sweep_output
 from chalicelib.errors import BadRequest, Unavailable
-from chalicelib.invocations import MAX_REASON, rotation_invocation
+from chalicelib.invocations import LONGEST_GRACE, MAX_REASON, rotation_invocation
 from ops.cli.options import DURATION, MAC, MOMENT, PHONE_ID, pass_deployment
 from ops.cli.output import show
 from ops.deployments import Deployment
@@ -19,6 +19,7 @@ from ops.fleet import Criteria
 PATIENCE = timedelta(days=1)
 """A command has no time limit; this one is far away."""
 
+SECOND = timedelta(seconds=1)
 KEY = click.option(
     "--key",
     metavar="KEY",
@@ -29,6 +30,7 @@ KEY = click.option(
 @click.command()
 @click.argument("phone_id", type=PHONE_ID, required=False)
 @click.option("--mac", type=MAC, help="The phone's MAC address in the place of its id.")
+@click.option("--grace", type=DURATION, default="0s", help="How long the old pair stays valid too.  [default: 0s]")
 @click.option("--reason", metavar="TEXT", help="Why, for the record and the announcement.")
 @click.option("--reveal", is_flag=True, help="Show the whole phone, new credentials included.")
 @KEY
@@ -39,23 +41,27 @@ def reset(
     *,
     phone_id: str | None,
     mac: str | None,
+    grace: timedelta,
     reason: str | None,
     reveal: bool,
     key: str | None,
 ) -> None:
     """Give a phone a new pair.
 
-    A pair is a username and a password. ID is the phone's id, in upper or lower case.
+    A pair is a username and a password. During --grace the old one is valid too, for a phone that fetches the new
+    one by itself. ID is the phone's id, in upper or lower case.
 
     \b
     Example:
       ./phones --local reset 5F0000000000000000000002
-      ./phones --local reset --mac 00:04:13:A1:B2:C4 --reason "lost in a train"
+      ./phones --local reset --mac 00:04:13:A1:B2:C4 --reason "moves to another desk" --grace 15m
     """
     if (phone_id is None) == (mac is None):
         raise click.UsageError("expected an ID or --mac, one of them")
     if reason is not None and len(reason) > MAX_REASON:
         raise click.UsageError(f"--reason: expected at most {MAX_REASON} characters")
+    if grace > LONGEST_GRACE:
+        raise click.UsageError(f"--grace: expected at most {LONGEST_GRACE.days} days")
     key = key or str(uuid.uuid4())
     try:
         done = deployment.services.resets.reset(
@@ -64,6 +70,7 @@ def reset(
             changed_via="cli",
             request_key=key,
             reason=reason,
+            grace=grace,
         )
     except Unavailable as error:
         raise _repeatable(error, key) from error
@@ -104,7 +111,14 @@ def selection(command: Callable[..., None]) -> Callable[..., None]:
 @KEY
 @pass_deployment
 def rotate(
-    deployment: Deployment, /, *, over: str, not_before: str | None, dry_run: bool, key: str | None, **chosen: Any
+    deployment: Deployment,
+    /,
+    *,
+    over: timedelta,
+    not_before: str | None,
+    dry_run: bool,
+    key: str | None,
+    **chosen: Any,
 ) -> None:
     """Plan new pairs for many phones.
 
@@ -118,7 +132,7 @@ def rotate(
       ./phones --local rotate --customer 5F00000000000000000000C1 --over 4h --dry-run
       ./phones --local rotate --all --over 1d12h --not-before 2030-01-31T22:00Z
     """
-    when = {"over": over} | ({} if not_before is None else {"notBefore": not_before})
+    when = {"over": f"PT{over // SECOND}S"} | ({} if not_before is None else {"notBefore": not_before})
     _plan(deployment, {**when, "dryRun": dry_run}, chosen, key)
 
 

@@ -55,6 +55,8 @@ def show(deployment: Deployment, phone_id: str, reveal: bool) -> None:
             "changedBy": phone.changed_by,
             "changedVia": phone.changed_via,
             "reason": phone.change_reason,
+            "graceUntil": phone.grace_until,
+            "adoptedAt": phone.adopted_at and timestamp(phone.adopted_at),
             "due": due and timestamp(due),
             "settled": not phone.unsettled,
             "copy": "current" if differs is None else ": ".join(filter(None, differs)),

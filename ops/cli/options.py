@@ -1,7 +1,7 @@
 """What several commands take: the deployment, a phone's id, a duration, a MAC address."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -40,22 +40,21 @@ class Mac(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
-class Duration(click.ParamType[str]):
-    """A time such as ``4h`` or ``1d12h``, as the ISO 8601 duration that the Lambda functions take."""
+class Duration(click.ParamType[timedelta]):
+    """A time such as ``4h`` or ``1d12h``."""
 
     name = "TIME"
-    _SHORT = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII | re.IGNORECASE)
+    _FORM = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """``PT4H`` for ``4h``; an ISO 8601 duration stays as it is."""
-        if value.startswith("P"):
-            return str(value)
-        match = self._SHORT.fullmatch(value)
-        if match is None or not value:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Weeks, days, hours, minutes and seconds, each at most once."""
+        if isinstance(value, timedelta):
+            return value
+        match = self._FORM.fullmatch(value) if value else None
+        if match is None or len(value) > _LONGEST:
             self.fail(f"expected a time such as 90m, 4h or 1d12h, got {value!r}", param, ctx)
-        days = "".join(f"{number}{unit}" for number, unit in zip(match.groups()[:2], "WD", strict=True) if number)
-        time = "".join(f"{number}{unit}" for number, unit in zip(match.groups()[2:], "HMS", strict=True) if number)
-        return f"P{days}" + (f"T{time}" if time else "")
+        weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class Moment(click.ParamType[str]):
@@ -76,3 +75,4 @@ PHONE_ID = PhoneId()
 MAC = Mac()
 DURATION = Duration()
 MOMENT = Moment()
+_LONGEST = 9

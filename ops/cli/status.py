@@ -100,6 +100,7 @@ def _picture(seen: Status, scan: Scan) -> Table:
     lines.add_row("waiting")
     for name, group in (
         ("unsettled", seen.unsettled),
+        ("in grace", seen.in_grace),
         ("failing", seen.failing),
         ("without a pair", seen.without_pair),
     ):

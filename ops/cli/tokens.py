@@ -34,6 +34,7 @@ def tokens() -> None:
 @click.option("--level", type=click.Choice(list(AccessLevel)), required=True, help="What the token allows.")
 @click.option("--customer", help="Whose phones, for VIEWER, MANAGER and OWNER.")
 @click.option("--reseller", help="Whose phones, for RESELLER.")
+@click.option("--cluster", type=click.IntRange(1, 2), help="Of which PBX cluster, for REGISTRAR; without it, all.")
 @click.option("--description", required=True, help="Who uses it, and for what.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @pass_deployment
@@ -43,6 +44,7 @@ def issue(
     level: AccessLevel,
     customer: str | None,
     reseller: str | None,
+    cluster: int | None,
     description: str,
     days: int,
 ) -> None:
@@ -51,6 +53,7 @@ def issue(
     \b
     Example:
       ./phones --local tokens issue --level OWNER --customer 5F00000000000000000000C1 --description portal
+      ./phones --local tokens issue --level REGISTRAR --cluster 1 --description kamailio
     """
     now = deployment.services.clock()
     try:
@@ -58,6 +61,7 @@ def issue(
             AccessLevel(level),
             customer=customer,
             reseller=reseller,
+            pbx_cluster=cluster,
             description=description,
             lifetime=timedelta(days=days),
             now=now,
@@ -110,6 +114,7 @@ def _record(token: ApiTokens, now: datetime) -> dict[str, Any]:
         "accessLevel": token.access_level,
         "customer": token.customer,
         "reseller": token.reseller,
+        "pbxCluster": token.pbx_cluster,
         "description": token.description,
         "createdAt": timestamp(token.created_at),
         "expiresAt": token.expires_at and timestamp(token.expires_at),

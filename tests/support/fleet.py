@@ -28,6 +28,13 @@ def imported(**properties: Any) -> SipPhones:
     return stored(phone["_id"])
 
 
+def delete_all_phones() -> None:
+    """Empties the table, for tests that count what is in it."""
+    with SipPhones.batch_write() as batch:
+        for phone in SipPhones.scan(attributes_to_get=["_id"]):
+            batch.delete(phone)
+
+
 def import_lines(*lines: str) -> list[Result]:
     return list(import_phones(app.services(), read_records(lines), by="test"))
 

@@ -130,6 +130,7 @@ def test_help_says_what_the_exit_statuses_mean() -> None:
         (["rotate", "--over", "4h"], 2, "expected IDs, --customer or --all, one of them"),
         (["rotate", "--all", "--customer", "C"], 2, "expected IDs, --customer or --all, one of them"),
         (["rotate", "--all", "--over", "soon"], 2, "expected a time such as 90m, 4h or 1d12h, got 'soon'"),
+        (["reset", "F" * 24, "--grace", "8d"], 2, "--grace: expected at most 7 days"),
         (["rotate", "--all", "--over", "400d"], 2, "over: expected at most 366 days"),
         (["rotate", "--all", "--not-before", "later"], 2, "expected a date such as 2026-01-31"),
         (["cancel"], 2, "expected IDs, --customer or --all, one of them"),
@@ -258,6 +259,14 @@ def test_a_reset_that_is_repeated_with_its_key_changes_nothing_more() -> None:
     assert (first["credentialsId"], second["replayed"]) == (second["credentialsId"], True)
 
 
+def test_a_reset_with_a_grace_period_says_when_it_ends() -> None:
+    phone = imported()
+    until = record("reset", phone.id, "--grace", "15m")["graceUntil"]
+    assert stored(phone.id).grace_until == until
+    assert record("show", phone.id)["credentials"]["graceUntil"] == until
+    assert phone.password not in phones("show", phone.id, "--reveal").stdout
+
+
 def test_phones_that_share_a_mac_address_are_not_reset_by_it() -> None:
     handsets = [imported(macAddress="0004130A0B0F", handsetIndex=place) for place in (0, 1)]
     done = phones("reset", "--mac", "0004130A0B0F")
@@ -285,7 +294,7 @@ def test_a_rotation_is_planned_and_cancelled() -> None:
 
 def test_a_rotation_of_the_fleet_reaches_every_phone_that_may_be_rotated() -> None:
     phone = imported(rotationDays=30)
-    record("rotate", "--all", "--over", "PT2H", "--not-before", "2030-06-01")
+    record("rotate", "--all", "--over", "2h", "--not-before", "2030-06-01")
     assert stored(phone.id).planned_rotation is not None
     record("cancel", "--all")
     assert stored(phone.id).planned_rotation is None

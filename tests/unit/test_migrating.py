@@ -142,7 +142,8 @@ def test_freepbx_by_its_bulk_handler() -> None:
 def test_fusionpbx_by_the_queries_of_the_guide() -> None:
     customer = "d1d1d1d1-0000-4000-8000-000000000001"
     loaded = {"configLoaded": "2026-01-31T09:30:00.123Z"}
-    desk = {"customer": customer, "macAddress": "000413A1B2C3", "notes": 'Desk "one"', "status": loaded}
+    one = {"realm": "one.example", "domain": "one.example"}
+    desk = {**one, "customer": customer, "macAddress": "000413A1B2C3", "notes": 'Desk "one"', "status": loaded}
     phones, reasons = converted("fusionpbx", exported(FUSIONPBX, "fusionpbx-devices.sql", psql_csv))
     assert phones == [
         {**desk, "extension": "1001", "username": "1001", "password": "pw,1"},
@@ -152,7 +153,14 @@ def test_fusionpbx_by_the_queries_of_the_guide() -> None:
 
     phones, reasons = converted("fusionpbx", exported(FUSIONPBX, "fusionpbx-extensions.sql", psql_csv))
     assert phones == [
-        {"customer": customer, "extension": "1009", "notes": "Softphone", "username": "1009", "password": "pw9"}
+        {
+            **one,
+            "customer": customer,
+            "extension": "1009",
+            "notes": "Softphone",
+            "username": "1009",
+            "password": "pw9",
+        }
     ]
     assert reasons == {}
 
@@ -177,13 +185,16 @@ def test_fusionpbx_by_its_export_of_devices_with_their_lines_side_by_side() -> N
 def test_kamailio_by_the_query_of_the_guide(write: Callable[[Iterable[Iterable[Any]]], str]) -> None:
     text = exported(KAMAILIO, "kamailio.sql", write)
     phones, reasons = converted("kamailio", text, "one.example=C1", "C2")
-    alice = {"customer": "C1", "notes": "alice@one.example", "username": "alice", "password": "pw1"}
+    alice = {
+        "customer": "C1", "notes": "alice@one.example", "realm": "one.example", "domain": "one.example",
+        "username": "alice", "password": "pw1",
+    }  # fmt: skip
     assert phones == [alice]
     assert "ha1 is only a hash of the password" in reasons[3]
     assert reasons[4] == "left out: no password"
 
     phones, reasons = converted("kamailio", text, "one.example=C1", "C2", new_pairs=True)
-    assert phones == [alice, {"customer": "C2"}]
+    assert phones == [alice, {"customer": "C2", "realm": "two.example", "domain": "two.example"}]
     assert reasons == {4: "left out: no password"}
 
 

@@ -17,7 +17,7 @@ from ops.chart import BAR, OVERDUE, TEXT, draw
 from ops.fleet import Fleet
 from ops.status import Group, Status, look
 from tests.support.cli import on_a_terminal, record, without_colours
-from tests.support.fleet import imported, new_phone_id
+from tests.support.fleet import delete_all_phones, imported, new_phone_id
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -72,6 +72,13 @@ def test_the_oldest_of_a_group_is_named() -> None:
     assert status.unsettled == Group(2, older.id, NOW - 4 * DAY)
 
 
+def test_a_phone_is_in_grace_until_its_old_pair_is_dead() -> None:
+    end = NOW + timedelta(seconds=1)
+    first, later = (phone(age=age * DAY, previous_valid_until=end) for age in (2, 1))
+    over = phone(previous_valid_until=NOW)
+    assert status_of(later, first, over, phone()).in_grace == Group(2, first.id, NOW - 2 * DAY)
+
+
 def test_what_sweeps_cannot_publish_and_what_never_had_a_pair_is_counted() -> None:
     status = status_of(phone(tend_failures=2), SipPhones(new_phone_id()))
     assert (status.failing.phones, status.without_pair.phones, status.everybody.phones) == (1, 1, 2)
@@ -88,9 +95,7 @@ def test_ages_are_counted_from_their_first_day_on() -> None:
 def _nobody(engine: str) -> None:
     """An empty table, so that the counts are exact."""
     assert engine
-    with SipPhones.batch_write() as batch:
-        for each in SipPhones.scan(attributes_to_get=["_id"]):
-            batch.delete(each)
+    delete_all_phones()
 
 
 @pytest.mark.engine("roto")

@@ -24,7 +24,7 @@ from chalicelib.phones import SipPhones, shard_of
 from chalicelib.rotation import next_rotation
 from ops.gateway import PROJECT
 from tests.support.aws import Wire
-from tests.support.fleet import imported, new_phone_id, stored
+from tests.support.fleet import delete_all_phones, imported, new_phone_id, stored
 
 LATENCIES = {"dynamodb": 0.005, "secrets-manager": 0.025, "eventbridge": 0.015}
 HOUR = timedelta(hours=1)
@@ -36,9 +36,7 @@ pytestmark = pytest.mark.engine("roto")
 @pytest.fixture(autouse=True)
 def empty_table(engine: str) -> None:
     assert engine
-    with SipPhones.batch_write() as batch:
-        for phone in SipPhones.scan(attributes_to_get=["_id"]):
-            batch.delete(phone)
+    delete_all_phones()
 
 
 def fleet(size: int, *, due: int) -> list[str]:
