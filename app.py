@@ -43,8 +43,11 @@ def api_token(presented: AuthRequest) -> AuthResponse:
     return AuthResponse(routes=["*"], principal_id=caller.name, context=caller.context())
 
 
-def serve(path: str, resource: resources.Resource, *methods: str) -> None:
-    """Serves ``resource`` under ``path`` to callers with a token; refuses all other methods to everyone."""
+def serve(path: str, resource: resources.Resource, *methods: str, public: bool = False) -> None:
+    """Serves ``resource`` under ``path`` to callers with a token; refuses all other methods to everyone.
+
+    A ``public`` one needs no token.
+    """
 
     def answering(**_path: str) -> Response:
         return respond(resources.answer(resource, services, request()))
@@ -53,7 +56,8 @@ def serve(path: str, resource: resources.Resource, *methods: str) -> None:
         return respond(resources.refusal_of_method(request(), methods))
 
     name = resource.__name__
-    app.route(path, name=name, methods=methods, authorizer=api_token, content_types=[])(answering)
+    authorizer = None if public else api_token
+    app.route(path, name=name, methods=methods, authorizer=authorizer, content_types=[])(answering)
     others = [method for method in METHODS if method not in methods]
     app.route(path, name=f"{name}_refusal", methods=others, content_types=[])(refusing)
 
@@ -83,6 +87,9 @@ serve("/registrar/freeswitch", resources.freeswitch, "POST")
 serve("/registrar/asterisk/{family}/single", resources.asterisk, "POST")
 serve("/registrar/asterisk/{family}/multi", resources.asterisk, "POST")
 serve("/registrar/registered", resources.registered, "POST")
+serve("/openapi.json", resources.reference_document, "GET", public=True)
+serve("/docs", resources.reference_page, "GET", public=True)
+serve("/docs/{file}", resources.reference_asset, "GET", public=True)
 
 
 @app.lambda_function(name="reset_credentials")

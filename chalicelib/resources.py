@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from chalicelib import answers, registrar_formats
+from chalicelib import answers, api_reference, registrar_formats
 from chalicelib.access import Caller
 from chalicelib.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, ServiceError
 from chalicelib.invocations import grace, presented_key
@@ -135,6 +135,29 @@ def registered(services: Services, request: Request) -> Answer:
     return Answer(answers.registration(services.registrar.registered(username, scope=scope)))
 
 
+def reference_page(_services: Services, request: Request) -> Answer:
+    """The page that shows the API reference."""
+    return _public(request, api_reference.page())
+
+
+def reference_asset(_services: Services, request: Request) -> Answer:
+    """What the page loads."""
+    return _public(request, api_reference.asset(request.path["file"]))
+
+
+def reference_document(_services: Services, request: Request) -> Answer:
+    """The OpenAPI document."""
+    return _public(request, api_reference.document())
+
+
+def _public(request: Request, file: api_reference.File) -> Answer:
+    """The file, or no more than that the caller has it already."""
+    headers = {**_PUBLIC, "Content-Type": file.content_type, "ETag": file.tag}
+    if file.tag in request.headers.get("If-None-Match", ""):
+        return Answer("", headers, 304)
+    return Answer(file.text, headers)
+
+
 def _caller(request: Request) -> Caller:
     return Caller.from_context(request.caller)
 
@@ -171,5 +194,15 @@ def _may_be_kept(services: Services, found: Digest) -> dict[str, str]:
 
 
 _STANDARD = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+_PUBLIC = {
+    "Cache-Control": "public, max-age=3600",
+    # The page runs its own scripts, asks its own API, and is nobody's frame.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _DIGITS = 10
 _FIELDS = 200  # FreeSWITCH sends about eighty

@@ -32,6 +32,9 @@ from chalice.local import (
     NotAuthorizedError,
 )
 
+from chalicelib.api_reference import FOLDER
+from ops import api_reference
+
 PROJECT = Path(__file__).parent.parent
 LAMBDA_TIMEOUT_SECONDS = 28
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
@@ -92,6 +95,7 @@ class Gateway(LocalGateway):
 
     def __init__(self, app: Chalice) -> None:
         super().__init__(app, Config.create(lambda_timeout=LAMBDA_TIMEOUT_SECONDS))
+        api_reference.make(PROJECT / "docs", FOLDER)
 
     def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None
@@ -265,7 +269,7 @@ class _Connection(BaseRequestHandler):
         status = HTTPStatus(answer["statusCode"])
         payload = (answer["body"] or "").encode()
         headers = {"Content-Type": "application/json", **answer["headers"], "Date": formatdate(usegmt=True)}
-        if status != HTTPStatus.NO_CONTENT:
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             headers["Content-Length"] = str(len(payload))
         events: list[Any] = [h11.Response(status_code=status, reason=status.phrase, headers=[*headers.items()])]
         if method != "HEAD":

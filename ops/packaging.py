@@ -30,6 +30,8 @@ from pathlib import Path
 
 import click
 
+from chalicelib.api_reference import FOLDER
+from ops import api_reference
 from ops.gateway import PROJECT
 from ops.local_aws import REGION
 
@@ -122,6 +124,7 @@ def copy_sources(folder: Path) -> None:
         copy = folder / source.relative_to(PROJECT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
+    api_reference.make(PROJECT / "docs", folder / "chalicelib" / FOLDER.name)
 
 
 def _last_lines(output: str, count: int = 5) -> str:

@@ -92,6 +92,7 @@ def main(port: int, aws_port: int, folder: Path) -> None:
         write_private(run_file, json.dumps(run, indent=2) + "\n")
         cleanup.callback(run_file.unlink)
         click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything.")
+        click.echo(f"The API explains itself at {server.url}/docs")
         stop.wait()
     click.echo("Stopped.")
 

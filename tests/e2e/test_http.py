@@ -1,7 +1,9 @@
 """The contract of the reset through API Gateway, the Lambda authorizer and the packaged function."""
 
 import json
+import re
 from typing import Any
+from urllib.parse import urljoin
 
 import jsonschema
 import pytest
@@ -137,3 +139,19 @@ def test_the_functions_have_no_permission_but_those_of_their_roles(
     finally:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(granted))
     assert (answer.status, answer.headers["credentials-mirror"]) == (200, "pending")
+
+
+def test_the_api_reference_is_served_under_the_stages_path_to_everybody(deployed: Deployed) -> None:
+    """Each address as a browser resolves it from where the page is."""
+    page = deployed.api.request("GET", "/docs", {})
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
+    links = re.findall(r'(?:src|href)="([^":]+)"', page.body.decode())
+    for link in links:
+        answer = deployed.api.request("GET", urljoin("/docs", link), {})
+        assert answer.status == 200, link
+        again = deployed.api.request("GET", urljoin("/docs", link), {"If-None-Match": answer.headers["etag"]})
+        assert again.status == 304
+    assert "openapi.json" in links
+    assert deployed.api.request("GET", "/openapi.json", {}).json == json.loads(json.dumps(OPENAPI))
+    check_error(deployed.api.request("POST", "/docs", {}), 405, "method_not_allowed")

@@ -16,12 +16,13 @@ import pytest
 from click.testing import CliRunner
 
 import app
-from chalicelib import phone_writes
+from chalicelib import api_reference, phone_writes
 from chalicelib.access import AccessLevel
 from chalicelib.phones import SipPhones
 from ops import packaging
 from ops.packaging import ARCHIVE, SERVICES, PackagingFailed, package, package_plainly
-from tests.support.archive import event, reset_over_http, run, unpacked
+from ops.phone_records import openapi
+from tests.support.archive import Invocation, event, reset_over_http, run, unpacked
 from tests.support.fleet import bearer, imported, new_owner, pair_of, stored
 
 MB = 1e6
@@ -71,6 +72,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "requirements.txt": "",
         "chalicelib/__init__.py": "",
         "chalicelib/part.py": "",
+        "docs/openapi.yaml": "openapi: 3.1.0",
+        "docs/reference/index.html": "",
+        "docs/reference/start.js": "",
         ".chalice/config.json": '{"version": "2.0", "app_name": "probe", "stages": {"dev": {}}}',
         ".chalice/resources.json": '{"Resources": {}}',
     }
@@ -79,6 +83,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text(text)
     monkeypatch.setattr(packaging, "PROJECT", folder)
     return folder
+
+
+def reading(resource: str, **parameters: str) -> Invocation:
+    asked = event("api_gateway_reset")
+    asked.update(
+        httpMethod="GET", resource=resource, path=resource.format_map(parameters), pathParameters=parameters
+    )
+    asked["requestContext"].update(httpMethod="GET", resourcePath=resource)
+    return "app", asked
 
 
 def test_the_archive_is_small(plain: Path, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +196,18 @@ def test_every_function_runs_from_the_archive_alone(engine: str, small_folder: P
     assert [file.name for file in elsewhere] == ["archive.py"]  # the one that called the functions
 
 
+def test_the_api_reference_is_served_from_the_archive_alone(small_folder: Path) -> None:
+    files = [reading("/docs/{file}", file=name) for name in api_reference.ASSETS]
+    done = run(small_folder, reading("/openapi.json"), reading("/docs"), *files)
+    assert [answer["statusCode"] for answer in done["answers"]] == [200] * 5, done["log"]
+    document, page, script, *_ = (answer["body"] for answer in done["answers"])
+    assert json.loads(document) == json.loads(json.dumps(openapi()))
+    assert "<script" in page
+    assert "Swagger" in script
+    assert not [file for file in done["files"] if "yaml" in file]
+    assert {file.name for file in (small_folder / "chalicelib" / "reference").iterdir()} >= {"LICENSE", "NOTICE"}
+
+
 @pytest.mark.engine("roto")  # another process calls it
 def test_a_cold_start_is_quicker_than_from_what_chalice_makes(
     engine: str, plain: Path, small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -216,7 +241,8 @@ def test_only_sources_get_in_and_the_checkout_stays_as_it_is(project: Path, tmp_
         (project / stray).write_text("stray")
     before = sorted(project.rglob("*"))
     with zipfile.ZipFile(package("dev", tmp_path / "out") / ARCHIVE) as archive:
-        sources = {name for name in archive.namelist() if not name.endswith(".pyc")}
+        names = archive.namelist()
+        sources = {name for name in names if not name.endswith(".pyc") and "/reference/" not in name}
     assert sources == {
         "app.py", "chalice/__init__.py", "chalice/app.py", "chalicelib/__init__.py", "chalicelib/part.py"
     }  # fmt: skip
