@@ -6,7 +6,7 @@ STAGE ?= dev
 PARAMETERS ?=
 export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip bench format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip browser bench format lock clean
 
 install: $(VENV)/.installed
 
@@ -83,6 +83,14 @@ sip: install
 # the machine should have nothing else to do. QUICK=1 measures a little of everything, and leaves the document alone.
 bench: install
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+# The API reference in Chromium.
+browser: install
+	@for program in chromium chromedriver; do \
+		command -v $$program >/dev/null || { \
+			echo "$$program is missing; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }; \
+	done
+	$(BIN)/python -m pytest tests/browser
 
 format: install
 	$(BIN)/ruff format .
