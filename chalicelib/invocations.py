@@ -110,14 +110,12 @@ def grace(value: Any) -> timedelta:
     raise BadRequest(f"grace: expected a whole number of seconds from 0 to {longest}")
 
 
-def presented_key(headers: Mapping[str, Sequence[str]]) -> str | None:
-    """The `Idempotency-Key` among the values of a request's headers, None without one.
+def presented_key(values: Sequence[str]) -> str | None:
+    """The key in the values of a request's `Idempotency-Key`, None without one.
 
     Raises :class:`BadRequest` for a malformed one, and for several that differ: nobody knows which is meant.
     """
-    presented = {
-        value for name, values in headers.items() if name.lower() == "idempotency-key" for value in values
-    }
+    presented = {*values}
     if len(presented) > 1:
         raise BadRequest("Idempotency-Key: expected one, got several that differ")
     return idempotency_key(presented.pop(), "Idempotency-Key") if presented else None

@@ -28,6 +28,10 @@ class Request:
     body: bytes
     caller: Mapping[str, str]
 
+    def header(self, name: str) -> list[str]:
+        """All values of a header, whose name has no case (RFC 9110, section 5.1)."""
+        return [value for given, values in self.headers.items() if given.lower() == name for value in values]
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
@@ -75,7 +79,7 @@ def reset(services: Services, request: Request) -> Answer:
         scope=caller.scope(),
         changed_by=caller.name,
         changed_via="http",
-        request_key=presented_key(request.headers),
+        request_key=presented_key(request.header("idempotency-key")),
         grace=grace(_number(request.query.get("grace", "0"))),
     )
     return Answer(done.phone.document(), answers.reset_headers(done))
@@ -153,7 +157,7 @@ def reference_document(_services: Services, request: Request) -> Answer:
 def _public(request: Request, file: api_reference.File) -> Answer:
     """The file, or no more than that the caller has it already."""
     headers = {**_PUBLIC, "Content-Type": file.content_type, "ETag": file.tag}
-    if file.tag in request.headers.get("If-None-Match", ""):
+    if file.tag in ", ".join(request.header("if-none-match")):
         return Answer("", headers, 304)
     return Answer(file.text, headers)
 

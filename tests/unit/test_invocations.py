@@ -1,6 +1,5 @@
 """What the Lambda functions may be asked, and how a wrong question is refused."""
 
-import functools
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -148,52 +147,19 @@ def test_any_other_key_is_refused_under_the_name_that_it_has_there(key: Any) -> 
             idempotency_key(key, name)
 
 
-@pytest.mark.parametrize("headers", [{}, {"host": ["h"]}])
-def test_a_request_may_come_without_a_key(headers: Any) -> None:
-    assert presented_key(headers) is None
+def test_a_request_may_come_without_a_key() -> None:
+    assert presented_key([]) is None
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"Idempotency-Key": ["k"]}, {"idempotency-key": ["k", "k"]}, {"IDEMPOTENCY-KEY": ["k"], "x": ["y"]}],
-)
-def test_the_header_of_a_request_is_its_key(headers: Any) -> None:
-    assert presented_key(headers) == "k"
+@pytest.mark.parametrize("values", [["k"], ["k", "k"]])
+def test_the_header_of_a_request_is_its_key(values: list[str]) -> None:
+    assert presented_key(values) == "k"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Idempotency-Key": ["k", "l"]},
-        {"Idempotency-Key": ["k"], "idempotency-key": ["l"]},
-        {"Idempotency-Key": ["k", ""]},
-        {"Idempotency-Key": [""]},
-        {"Idempotency-Key": ["k" * 256]},
-    ],
-)
-def test_a_malformed_header_and_keys_that_differ_are_refused(headers: Any) -> None:
+@pytest.mark.parametrize("values", [["k", "l"], ["k", ""], [""], ["k" * 256]])
+def test_a_malformed_header_and_keys_that_differ_are_refused(values: list[str]) -> None:
     with refused("Idempotency-Key"):
-        presented_key(headers)
-
-
-DEEP: list[Any] = functools.reduce(lambda inner, _: [inner], range(100_000), [])
-
-
-@pytest.mark.parametrize("source", [None, 7, ["fraud"], {}, pytest.param(DEEP, id="deep")])
-def test_the_source_of_an_event_is_a_text(source: Any) -> None:
-    with refused("source"):
-        reset_invocation(enveloped({"sipPhoneId": PHONE}, source=source), request_id=REQUEST)
-
-
-def test_the_name_of_an_events_source_is_kept_as_dynamodb_takes_it() -> None:
-    asked = reset_invocation(enveloped({"sipPhoneId": PHONE}, source="fraud\ud800"), request_id=REQUEST)
-    assert asked.asked_by == "event fraud?"
-
-
-def test_the_name_of_an_unknown_property_is_shown_as_lambda_can_write_it() -> None:
-    with refused("sch\u00f6n?") as refusal:
-        reset_asked(**{"sch\u00f6n\ud800": 1})
-    assert str(refusal.value).encode()
+        presented_key(values)
 
 
 WRONG_TYPES: list[Any] = [None, 0, 1, 1.5, "", "true", [], ["x"], {}, {"x": 1}]
