@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -138,7 +139,8 @@ class Tending:
         tally.note_unsettled(self.clock() - phone.credentials_changed_at)
         publication = self.publisher.complete(phone)
         if publication is Publication.REFUSED:
-            phone_writes.postpone(phone, until=self.clock() + back_off(int(phone.tend_failures or 0)))
+            with suppress(ConditionFailed):  # another sweep did so, or our own attempt whose answer was lost
+                phone_writes.postpone(phone, until=self.clock() + back_off(int(phone.tend_failures or 0)))
         return _OUTCOME[publication], publication is not Publication.UNAVAILABLE
 
     def _end_grace(self, phone: SipPhones) -> tuple[Outcome, bool]:

@@ -324,6 +324,15 @@ def test_a_phone_that_is_reset_while_it_is_put_off_is_completed_in_time(wire: Wi
     assert stored(phone.id).tend_at == seen[1].tend_at
 
 
+def test_a_failure_counts_although_the_answer_to_putting_the_phone_off_was_lost(wire: Wire) -> None:
+    phone = abandoned_phone(wire)
+    wire.refuse("PutSecretValue", "AccessDeniedException")
+    wire.hold("UpdateItem", until=lambda: None)  # the attempt to rotate
+    wire.lose_answer("UpdateItem")
+    assert counts(sweep(PUBLISHER_LIFE + timedelta(seconds=5)))["failed"] == 1
+    assert stored(phone.id).tend_failures == 1
+
+
 def test_a_phone_that_fails_keeps_no_other_waiting(wire: Wire, mirrored: Mirrored) -> None:
     failing = abandoned_phone(wire)
     others = [due_phone() for _ in range(5)]
