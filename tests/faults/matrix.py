@@ -20,6 +20,7 @@ FAULTS: dict[str, Rule] = {
     "503": {"error": {"code": "ServiceUnavailable", "status": 503}},
     "denied": {"error": DENIED},
     "reset before": {"reset": True},
+    "answer lost once": {"response": {"abort_bytes": 0}, "times": 1},
     "answer lost": {"response": {"abort_bytes": 0}},
     "time-out": {"timeout_ms": 30_000},
     "2 s latency": {"latency": 2_000},
@@ -55,6 +56,8 @@ class Call:
     """Where an attempt of the call succeeds."""
     outage: str
     denied: str
+    lost_once: str = ""
+    """Where the second attempt finds what the first one did, and that is not the same as doing it."""
     besides: tuple[Rule, ...] = ()
     """What else must be wrong for the call to be made."""
 
@@ -64,15 +67,22 @@ class Call:
             return {self.denied}
         if fault == "throttled once":
             return {self.well}
+        if fault == "answer lost once":
+            return {self.lost_once or self.well}
         if fault == "2 s latency":  # for DynamoDB that is the time-out, and either may be first
             return {self.well, self.outage} if self.spoilt["service"] == "dynamodb" else {self.well}
         return {self.outage}
 
 
-def publication(entry: str, arrange: Callable[[Estate], Scene], well: str, failing: str) -> list[Call]:
-    """The three calls that every change of a phone ends with."""
-    calls = (("put secret", PUT), ("put event", ANNOUNCE), ("settle", SETTLE))
-    return [Call(entry, name, spoilt, arrange, well, failing, failing) for name, spoilt in calls]
+def publication(
+    entry: str, arrange: Callable[[Estate], Scene], well: str, failing: str, overtaken: str
+) -> list[Call]:
+    """The three calls that every change of a phone ends with. ``overtaken`` is seen when someone else settled it."""
+    return [
+        Call(entry, "put secret", PUT, arrange, well, failing, failing),
+        Call(entry, "put event", ANNOUNCE, arrange, well, failing, failing),
+        Call(entry, "settle", SETTLE, arrange, well, failing, failing, lost_once=overtaken),
+    ]
 
 
 CURRENT, PENDING, REPLAYED = "200 current", "200 pending", "200 current, replayed"
@@ -85,7 +95,7 @@ new_note = partial(scenes.revision, notes="moved to the lobby")
 two_abandoned = partial(scenes.abandoned_publication, resets=2)
 CALLS = [
     Call("reset", "commit", COMMIT, scenes.reset, CURRENT, DOWN, BROKEN),
-    *publication("reset", scenes.reset, CURRENT, PENDING),
+    *publication("reset", scenes.reset, CURRENT, PENDING, PENDING),
     Call("reset", "make room for keys", REWRITE, scenes.reset_without_memory, CURRENT, DOWN, BROKEN),
     Call("reset", "create secret", CREATE, for_good, CURRENT, PENDING, PENDING),
     Call("reset", "restore secret", RESTORE, for_a_week, CURRENT, PENDING, PENDING),
@@ -97,24 +107,25 @@ CALLS = [
     Call("authorizer", "read revoked", READ_TOKEN, partial(scenes.authorization, revoked=True), REFUSED, DOWN, DOWN),
     Call("import", "add", ADD, scenes.addition, "added", "failed", "refused"),
     Call("import", "create secret", CREATE, scenes.addition, "added", "added, pending", "added, pending"),
-    *publication("import", scenes.addition, "added", "added, pending")[1:],
+    *publication("import", scenes.addition, "added", "added, pending", "added, pending")[1:],
     Call("import again", "add", ADD, new_customer, "changed", "failed", "refused"),
     Call("import again", "read", READ_PHONE, new_customer, "changed", "failed", "refused"),
     Call("import again", "revise", COMMIT, new_customer, "changed", "failed", "refused"),
-    *publication("import again", new_customer, "changed", "changed, pending"),
-    Call("import again", "settle a note", SETTLE, new_note, "changed", "changed, pending", "changed, pending"),
+    *publication("import again", new_customer, "changed", "changed, pending", "changed, pending"),
+    Call("import again", "settle a note", SETTLE, new_note, "changed", "changed, pending", "changed, pending",
+         lost_once="changed, pending"),
     Call("tend", "read agenda", QUERY, scenes.abandoned_publication, "completed", "Unavailable", "InternalError"),
     Call("tend", "reschedule", REWRITE, scenes.groundless_date, "nothing", "failed", "failed"),
     Call("rotation", "commit", COMMIT, scenes.rotation, "rotated", "failed", "failed"),
-    *publication("rotation", scenes.rotation, "rotated", "rotated"),
+    *publication("rotation", scenes.rotation, "rotated", "rotated", "rotated"),
     Call("completion", "commit", COMMIT, scenes.abandoned_publication, "completed", "failed", "failed"),
     Call("completion", "read", READ_PHONE, scenes.abandoned_publication, "completed", "failed", "failed"),
-    *publication("completion", scenes.abandoned_publication, "completed", "failed"),
+    *publication("completion", scenes.abandoned_publication, "completed", "failed", "nothing"),
     Call("completion", "postpone", REWRITE, scenes.abandoned_publication, "failed", "failed", "failed",
          besides=({**PUT, "error": DENIED},)),
     Call("take-over", "fence", FENCE, two_abandoned, "completed", "failed", "failed"),
-    Call("take-over", "take over", REWRITE, two_abandoned, "completed", "failed", "failed"),
-    *publication("take-over", two_abandoned, "completed", "failed"),
+    Call("take-over", "take over", REWRITE, two_abandoned, "completed", "failed", "failed", lost_once="nothing"),
+    *publication("take-over", two_abandoned, "completed", "failed", "nothing"),
 ]  # fmt: skip
 CLAIM_A_COPY = {CURRENT, REPLAYED, "added", "changed", "completed"}
 
@@ -128,7 +139,6 @@ class Cell:
     fault: str
     seen: str = ""
     seconds: float = 0
-
     green: bool = False
 
 
