@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ops.environments import python_with
 from ops.gateway import PROJECT
 from ops.local_aws import REGION, LocalAwsFailed, free_port
 
@@ -27,33 +27,13 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 
 
-def installed(home: Path = HOME) -> Path:
-    """The Python of ministack's virtual environment, which is made when it is missing or not complete."""
-    python = home / "bin" / "python"
-    complete = home / ".installed"  # holds what was installed, and is written last
-    wanted = f"{REQUIREMENT} on Python {sys.version_info.major}.{sys.version_info.minor}\n"
-    if complete.exists() and complete.read_text() == wanted:
-        return python
-    _run(sys.executable, "-m", "venv", "--clear", str(home))
-    _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT)
-    complete.write_text(wanted)
-    return python
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise LocalAwsFailed(f"could not install {REQUIREMENT}, which needs PyPI: {last}")
-
-
 @contextmanager
 def ministack(log: Path) -> Iterator[str]:
     """Runs ministack on a free port and yields its URL; ends it and its functions' processes afterwards.
 
     Its state is in memory only. Raises :class:`LocalAwsFailed`.
     """
-    python = installed()
+    python = python_with(REQUIREMENT, HOME)
     port = free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
     # It unpacks every function's archive here, once for each process that runs it.
