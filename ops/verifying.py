@@ -5,12 +5,12 @@ have been reset. What it has compared, a verification writes into a file, from w
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ REPAIRED = "repaired"
 NEEDED = frozenset({
     "_id", "customer", "username", "password", "credentialsId", "credentialsChangedAt", "unsettled", "tendAt",
 })  # fmt: skip
-_PAGE = 10 * SECRETS_A_REQUEST  # far less than the megabyte that a page holds, so that requests are full
 
 
 class Finding(StrEnum):
@@ -86,16 +85,16 @@ class Progress:
         """Whether all phones were compared."""
         return not self.starts
 
-    def count(self, page: "Compared", end: Page) -> None:
-        """Counts a page that is done with, and that ``end`` says what comes after."""
-        self.phones += page.phones
-        self.requests += page.requests
-        self.findings.update(each.finding.value for each in page.differences)
-        self.findings[REPAIRED] += sum(each.repaired for each in page.differences)
-        if end.last_id is None:
-            del self.starts[end.segment]
+    def count(self, batch: "Batch") -> None:
+        """Counts a batch that is done with."""
+        self.phones += len(batch.phones)
+        self.requests += batch.requests
+        self.findings.update(each.finding.value for each in batch.differences)
+        self.findings[REPAIRED] += sum(each.repaired for each in batch.differences)
+        if batch.ends_segment:
+            del self.starts[batch.segment]
         else:
-            self.starts[end.segment] = end.last_id
+            self.starts[batch.segment] = batch.phones[-1].id
 
     def save(self, file: Path) -> None:
         """Writes it down, all at once. It has ids of phones, and no secret."""
@@ -125,27 +124,15 @@ class Progress:
             raise ValueError(f"{file} is not the file of a verification") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Phones that one request asks for, and the page that they end, if they do."""
-
-    phones: list[SipPhones]
-    ends: Page | None
-
-
 @dataclass(slots=True)
-class Compared:
-    """What came of comparing some phones."""
+class Batch:
+    """Phones of a segment that one request asks for, and what came of it."""
 
-    phones: int = 0
+    segment: int
+    phones: list[SipPhones]
+    ends_segment: bool
     requests: int = 0
     differences: list[Difference] = field(default_factory=list)
-
-    def add(self, other: "Compared") -> None:
-        """Counts ``other`` in."""
-        self.phones += other.phones
-        self.requests += other.requests
-        self.differences += other.differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,44 +145,35 @@ class Verification:
     """A client of Secrets Manager."""
     repair: bool = False
 
-    def run(self, progress: Progress) -> Generator[Compared]:
-        """Compares what ``progress`` has not had yet, and yields page by page what came of it.
+    def run(self, progress: Progress) -> Generator[Batch]:
+        """Compares what ``progress`` has not had yet, and yields batch by batch what came of it.
 
-        A page counts in ``progress`` when the next one is asked for: whoever stops before that, and goes on later,
-        has it again.
+        A batch counts in ``progress`` when the next one is asked for: whoever stops before that, and goes on
+        later, has it again.
         """
         asking, writing = Pace(REQUESTS_A_SECOND), Pace(REPAIRS_A_SECOND)
+        pages = self.fleet.pages(NEEDED, starts=progress.starts)
+        work = partial(self._compare, asking=asking, writing=writing)
+        with closing(in_order(work, _batches(pages))) as batches:
+            for batch in batches:
+                yield batch
+                progress.count(batch)
 
-        def work(batch: _Batch) -> tuple[_Batch, Compared]:
-            return batch, self._compare(batch.phones, asking, writing)
-
-        pages = self.fleet.pages(NEEDED, page_size=_PAGE, starts=progress.starts)
-        page = Compared()
-        with closing(in_order(work, _batches(pages))) as results:
-            for batch, compared in results:
-                page.add(compared)
-                if batch.ends is not None:
-                    yield page
-                    progress.count(page, batch.ends)
-                    page = Compared()
-
-    def _compare(self, phones: list[SipPhones], asking: Pace, writing: Pace) -> Compared:
-        if not phones:
-            return Compared()
+    def _compare(self, batch: Batch, *, asking: Pace, writing: Pace) -> Batch:
+        if not batch.phones:
+            return batch
         asking.wait()
-        present = copies(self.secrets, self.services.publisher.mirror, [phone.id for phone in phones])
-        compared = Compared(len(phones), requests=1)
-        for phone in phones:
+        batch.requests += 1
+        present = copies(self.secrets, self.services.publisher.mirror, [phone.id for phone in batch.phones])
+        for phone in batch.phones:
             if difference(phone, present[phone.id]) is not None:
-                compared.add(self._examine(phone.id, asking, writing))
-        return compared
+                self._examine(phone.id, batch, asking, writing)
+        return batch
 
-    def _examine(self, phone_id: str, asking: Pace, writing: Pace) -> Compared:
+    def _examine(self, phone_id: str, batch: Batch, asking: Pace, writing: Pace) -> None:
         """Looks twice more at a phone that seemed to differ, now at nothing else."""
-        if self._look(phone_id, asking) is None:
-            return Compared(requests=1)
-        if (seen := self._look(phone_id, asking)) is None:
-            return Compared(requests=2)
+        if self._look(phone_id, batch, asking) is None or (seen := self._look(phone_id, batch, asking)) is None:
+            return
         phone, (finding, detail) = seen
         if phone.unsettled and phone.tend_at > self.services.clock():
             finding = Finding.PENDING
@@ -203,11 +181,12 @@ class Verification:
         if self.repair and finding is not Finding.PENDING:
             writing.wait()
             repaired = self._mend(phone)
-        return Compared(requests=2, differences=[Difference(phone_id, finding, detail, repaired)])
+        batch.differences.append(Difference(phone_id, finding, detail, repaired))
 
-    def _look(self, phone_id: str, asking: Pace) -> tuple[SipPhones, tuple[Finding, str]] | None:
+    def _look(self, phone_id: str, batch: Batch, asking: Pace) -> tuple[SipPhones, tuple[Finding, str]] | None:
         """The phone and how its copy differs; None when it does not, or the phone is gone."""
         asking.wait()
+        batch.requests += 1
         copy = copies(self.secrets, self.services.publisher.mirror, [phone_id])[phone_id]
         phone = SipPhones.find(phone_id)
         found = None if phone is None else difference(phone, copy)
@@ -255,14 +234,17 @@ def difference(phone: SipPhones, copy: dict[str, Any] | str) -> tuple[Finding, s
     return (Finding.DIFFERS, ", ".join(differing)) if differing else None
 
 
-def _batches(pages: Iterator[Page]) -> Iterator[_Batch]:
+def _batches(pages: Iterator[Page]) -> Iterator[Batch]:
+    """The phones of each segment in full batches, whatever its pages hold, and a last one that may be empty."""
+    waiting: defaultdict[int, list[SipPhones]] = defaultdict(list)
     for page in pages:
-        phones = iter(page.phones)
-        batch = list(islice(phones, SECRETS_A_REQUEST))
-        while following := list(islice(phones, SECRETS_A_REQUEST)):
-            yield _Batch(batch, ends=None)
-            batch = following
-        yield _Batch(batch, ends=page)
+        phones = waiting[page.segment]
+        phones += page.phones
+        while len(phones) >= SECRETS_A_REQUEST:
+            yield Batch(page.segment, phones[:SECRETS_A_REQUEST], ends_segment=False)
+            del phones[:SECRETS_A_REQUEST]
+        if page.last_id is None:
+            yield Batch(page.segment, phones, ends_segment=True)
 
 
 def _parsed(text: str) -> dict[str, Any]:

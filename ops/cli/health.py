@@ -15,6 +15,8 @@ from ops.deployments import STATE_FOLDER, Deployment
 from ops.doctor import Check, State, examine
 from ops.verifying import REPAIRED, Difference, Finding, Progress, Verification
 
+SAVE_SECONDS = 1.0
+
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Publish the table's pair again where the copy differs.")
@@ -43,16 +45,20 @@ def verify(deployment: Deployment, /, repair: bool, resume: bool, checkpoint: Pa
     file = checkpoint or STATE_FOLDER / f"verify-{deployment.region}-{fleet.table}.json"
     progress = _progress(file, resume=resume)
     verification = Verification(services, fleet, deployment.client("secretsmanager"), repair=repair)
-    began, before = time.monotonic(), progress.phones
+    began = saved = time.monotonic()
+    before = progress.phones
     try:
-        with meter("Verifying", fleet.size().phones) as bar, closing(verification.run(progress)) as pages:
+        with meter("Verifying", fleet.size().phones) as bar, closing(verification.run(progress)) as batches:
             bar.advance(before)
-            for page in pages:
-                for difference in page.differences:
+            for batch in batches:
+                for difference in batch.differences:
                     _tell(difference)
-                bar.advance(page.phones)
-                progress.save(file)
+                bar.advance(len(batch.phones))
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    progress.save(file)
+                    saved = time.monotonic()
     except KeyboardInterrupt:
+        progress.save(file)
         say(f"Stopped after {progress.phones:,} phones; `verify --resume` goes on from there.")
         raise
     file.unlink(missing_ok=True)
