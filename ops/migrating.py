@@ -7,6 +7,7 @@ keeps a hash only cannot be carried over.
 import csv
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -112,6 +113,12 @@ class Conversion:
                     yield check(line, self._converted(line, phone))
                 except _LeftOut as reason:
                     yield BadRecord(line, str(reason))
+
+    @property
+    def shared_usernames(self) -> int:
+        """How many usernames stand in several domains, of what was converted so far."""
+        domains = Counter(username for _, username in self._lines)
+        return sum(number > 1 for number in domains.values())
 
     def _converted(self, line: int, row: Row) -> dict[str, Any]:
         source = self.source

@@ -162,5 +162,7 @@ def convert(*, file: TextIO, source: str, customers: tuple[str, ...], new_pairs:
         raise click.ClickException(str(error)) from error
     except UnicodeDecodeError as error:
         raise click.ClickException(f"expected UTF-8 text: {error}") from error
+    if shared := conversion.shared_usernames:
+        say(f"{shared:,} usernames stand in several domains: the registrar feed answers for none of their phones")
     if refused:
         sys.exit(1)

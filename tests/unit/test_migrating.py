@@ -21,7 +21,7 @@ import pytest
 from ops.gateway import PROJECT
 from ops.migrating import SOURCES, Conversion, NotAnExport, customers
 from ops.phone_records import BadRecord, Record
-from tests.support.cli import PROGRAM, environment
+from tests.support.cli import PROGRAM, environment, phones
 
 QUERIES = PROJECT / "docs" / "examples" / "migration"
 
@@ -215,6 +215,17 @@ def test_phones_without_a_customer_and_with_anothers_username_are_reported() -> 
         3: "has the username of line 2: give each phone its own before the migration",
         4: "nobody says whose the phones of the domain two.example are: add --customer",
     }
+
+
+def test_usernames_that_stand_in_several_domains_are_counted() -> None:
+    text = "username,domain,password\nalice,one.example,a\nalice,two.example,b\nbob,two.example,c\n"
+    conversion = Conversion(SOURCES["kamailio"], {"": "C"})
+    assert all(isinstance(record, Record) for record in conversion.records(io.StringIO(text)))
+    assert conversion.shared_usernames == 1
+    assert (
+        "1 usernames stand in several domains"
+        in phones("convert", "--from", "kamailio", "--customer", "C", "-", stdin=text).stderr
+    )
 
 
 def test_what_an_import_would_refuse_is_refused_here_with_the_same_words_and_no_password() -> None:
