@@ -6,7 +6,7 @@ STAGE ?= dev
 PARAMETERS ?=
 export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip browser bench format lock clean
+.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip browser bench fleet-figures format lock clean
 
 install: $(VENV)/.installed
 
@@ -91,6 +91,11 @@ browser: install
 			echo "$$program is missing; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }; \
 	done
 	$(BIN)/python -m pytest tests/browser
+
+# How fast operators' commands are with 10,000 and 100,000 phones, in some ten minutes, into build/bench/operators.json.
+fleet-figures: export FULL = 1
+fleet-figures: install
+	$(BIN)/python -m pytest tests/unit/test_operator_figures.py
 
 format: install
 	$(BIN)/ruff format .

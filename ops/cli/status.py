@@ -66,7 +66,7 @@ def _looks(deployment: Deployment, watch: float | None, chart: Path | None) -> I
     fleet, days = deployment.fleet, deployment.settings.rotation_days
     while True:
         with meter("Reading", fleet.size().phones, hidden=watch is not None) as bar:
-            seen, scan = look(fleet, fleet_days=days, now=deployment.services.clock(), seen=bar.advance)
+            seen, scan = look(fleet, fleet_days=days, now=deployment.clock(), seen=bar.advance)
         if chart is not None:
             chart.write_text(draw(seen, fleet_days=days), encoding="utf-8")
         yield seen, scan
