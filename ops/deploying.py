@@ -25,7 +25,6 @@ from ops.stacks import (
     Echo,
     Follower,
     delete,
-    environments_region,
     explained,
     reviewed,
 )
@@ -38,8 +37,6 @@ TEMPLATE_BYTES = 51_200
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
 FUNCTION = "AWS::Serverless::Function"
 TABLE = "AWS::DynamoDB::Table"
-OUTPUT_VARIABLES = {"PhonesTable": "PHONES_TABLE", "TokensTable": "TOKENS_TABLE", "EventBus": "EVENT_BUS"}
-"""Where the operators' command line takes what the stack's outputs name."""
 
 
 def deploy(stage: str, folder: Path, parameters: Mapping[str, str], echo: Echo) -> dict[str, str]:
@@ -235,12 +232,8 @@ def deploy_(stage: str, folder: Path | None, given: tuple[str, ...]) -> None:
     with _telling("Deploying") as echo:
         outputs = deploy(stage, folder or PROJECT / "build" / stage, parameters, echo)
     click.echo(f"The API is at {outputs.get('EndpointURL', 'no address that the stack would tell')}")
-    names = {variable: outputs[output] for output, variable in OUTPUT_VARIABLES.items() if output in outputs}
-    environment = " ".join(
-        f"{name}={value}" for name, value in {"AWS_REGION": environments_region(), **names}.items()
-    )
     click.echo("Issue the first token:\n")
-    click.echo(f'  {environment} \\\n    ./phones tokens issue --level ADMIN --description "first token"')
+    click.echo(f'  ./phones --stage {stage} tokens issue --level ADMIN --description "first token"')
 
 
 @main.command("destroy")

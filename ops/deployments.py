@@ -17,7 +17,7 @@ from chalicelib.dynamodb import bind
 from chalicelib.phones import SipPhones
 from chalicelib.services import Services, connect
 from chalicelib.settings import Settings
-from ops.deploying import OUTPUT_VARIABLES, stack_name
+from ops.deploying import stack_name
 from ops.fleet import Fleet
 from ops.gateway import PROJECT
 from ops.local_aws import use_local_credentials
@@ -25,6 +25,8 @@ from ops.stacks import DeploymentFailed, environments_region
 
 STATE_FOLDER = PROJECT / ".local"
 RUN_FILE = STATE_FOLDER / "run.json"
+OUTPUT_VARIABLES = {"PhonesTable": "PHONES_TABLE", "TokensTable": "TOKENS_TABLE", "EventBus": "EVENT_BUS"}
+"""Which settings the stack's outputs are."""
 # Operators wait rather than fail: a read that is throttled is tried again for some seconds.
 _CONFIG = Config(
     connect_timeout=3,
