@@ -57,7 +57,7 @@ def verify(deployment: Deployment, /, repair: bool, resume: bool, checkpoint: Pa
                 if time.monotonic() - saved > SAVE_SECONDS:
                     progress.save(file)
                     saved = time.monotonic()
-    except KeyboardInterrupt:
+    except BaseException:  # whatever ends it, Ctrl-C above all
         progress.save(file)
         say(f"Stopped after {progress.phones:,} phones; `verify --resume` goes on from there.")
         raise

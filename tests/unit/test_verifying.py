@@ -257,6 +257,18 @@ def test_the_command_can_be_interrupted_and_resumed(overwrite: Any, tmp_path: Pa
     assert "60 phones with" in resumed.stderr
 
 
+def test_a_verification_that_aws_ends_can_be_resumed_too(wire: Wire, tmp_path: Path) -> None:
+    imported()
+    checkpoint = str(tmp_path / "checkpoint")
+    wire.refuse("BatchGetSecretValue", "AccessDeniedException")
+    done = phones("verify", "--checkpoint", checkpoint)
+    assert done.returncode == 1
+    assert "`verify --resume` goes on from there" in done.stderr
+    assert "Error: BatchGetSecretValue is not allowed" in done.stderr
+    resumed = phones("verify", "--checkpoint", checkpoint, "--resume")
+    assert (resumed.returncode, resumed.stderr.startswith("1 phones with")) == (0, True)
+
+
 def test_what_is_wrong_with_a_checkpoint_is_said(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint"
     file.write_text("{}")
