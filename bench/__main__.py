@@ -22,8 +22,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench import cold_starts, fleet, growth, memory, pictures, resets, rotations, scale
-from bench.contenders import DIRECT, FOUR_STEP, OVER_HTTP, SERVICE
+from bench import cold_starts, fleet, growth, memory, pictures, requests, resets, rotations, scale
+from bench.contenders import FOUR_STEP, SERVICE
 from bench.document import filled
 from bench.figures import Section, Spread, markdown
 from bench.processes import process
@@ -100,10 +100,10 @@ def measured(size: Size, parts: Sequence[str]) -> list[Section]:
         if "resets" in parts:
             click.echo("resets ...", err=True)
             with ExitStack() as running:
-                processes = {name: running.enter_context(process()) for name in {**OVER_HTTP, **DIRECT}}
+                processes = {name: running.enter_context(process()) for name in (*resets.CONTENDERS, FOUR_STEP)}
                 sections += resets.measure(processes, phones, token, rounds=size.rounds)
-            (counted,) = (section for section in sections if section.name == "requests")
-            sections.append(scale.section(counted.figures["requests"][SERVICE]))
+                counted = requests.measure(processes, phones)
+            sections += [counted, scale.section(counted.figures["requests"][SERVICE])]
         if "cold-starts" in parts:
             click.echo("cold starts ...", err=True)
             sections.append(cold_starts.measure(phones, folder, rounds=size.cold_starts))

@@ -56,9 +56,21 @@ class Batch:
         return statistics.median(self.seconds)
 
     @property
+    def requests_each(self) -> Counter[str]:
+        """The requests of a call, which are the same for each."""
+        return each_of(self.requests, len(self.seconds))
+
+    @property
     def processor_each(self) -> float:
         """Processor seconds of a call."""
         return self.processor_seconds / len(self.seconds)
+
+
+def each_of(requests: Counter[str], calls: int) -> Counter[str]:
+    """What each of ``calls`` sent, if it was the same for all."""
+    if any(count % calls for count in requests.values()):
+        raise RuntimeError(f"{calls} calls sent {requests}")
+    return Counter({operation: count // calls for operation, count in requests.items()})
 
 
 def resets(name: str, phone_ids: Sequence[str], latencies: Latencies) -> Batch:
@@ -103,5 +115,5 @@ def context() -> Any:
 
 
 def _answered(answer: dict[str, Any]) -> None:
-    if answer["statusCode"] != HTTPStatus.OK:
+    if answer["statusCode"] != HTTPStatus.OK or "Idempotent-Replayed" in answer.get("headers", {}):
         raise RuntimeError(f"a reset was answered with {answer['statusCode']}: {answer['body']}")

@@ -8,21 +8,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle, islice
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 
 import app
 from bench.contenders import CALLER, context
-from bench.traffic import Latencies, traffic
+from bench.traffic import NONE, Latencies, traffic
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
-from chalicelib.phones import shard_of
+from chalicelib.phones import SipPhones, shard_of
 from chalicelib.settings import Settings
 from ops.importing import import_phones
 from ops.local_aws import create_resources
 from ops.phone_records import Record
 from ops.run import SAMPLE_PHONES
+from tests.support.archive import event
+
+NO_GRACE = {"ROTATION_GRACE_SECONDS": "0"}
+"""For a process that is to rotate the same phones again: none is rotated during its grace period."""
+
+Phones = Iterator[list[str]]
+"""The phones of one batch after another."""
 
 _AT_ONCE = 25  # the most that a BatchWriteItem takes
 _FAR = 4_000_000_000
@@ -45,7 +53,7 @@ def phone_ids(count: int, *, first: int = 0) -> list[str]:
     return [f"5F{number:022X}" for number in range(first, first + count)]
 
 
-def rounds(ids: Sequence[str], each: int) -> Iterator[list[str]]:
+def rounds(ids: Sequence[str], each: int) -> Phones:
     """The phones, ``each`` at a time, again and again, so that none has more versions than others."""
     endless = cycle(ids)
     while True:
@@ -103,6 +111,40 @@ def issue_token() -> str:
         lifetime=timedelta(hours=1),
         now=app.services().clock(),
     )
+
+
+def grace_ends_in_time(ids: Sequence[str]) -> Counter[str]:
+    """Rotates phones, lets their grace periods run out, and answers what a sweep asks of AWS to end these."""
+    sweep(ids, NONE)
+    time.sleep(Settings.from_env().rotation_grace_seconds + 1)
+    with traffic.measured(NONE):
+        swept = app.tend({}, context())
+    if swept["graceEnded"] != len(ids):
+        raise RuntimeError(f"not all grace periods were ended: {swept}")
+    return Counter({name: count for name, count in traffic.requests().items() if name != "Query"})
+
+
+def grace_ends_by_proof(ids: Sequence[str]) -> Counter[str]:
+    """Rotates phones and answers what it asks of AWS to take note that each has registered with its new pair."""
+    sweep(ids, NONE)
+    reports = [_registration(SipPhones.get(phone_id).username) for phone_id in ids]
+    with traffic.measured(NONE):
+        answers = [app.app(report, context()) for report in reports]
+    for answer in answers:
+        if not json.loads(answer["body"]).get("adopted"):
+            raise RuntimeError(f"a registration was answered with {answer['statusCode']}: {answer['body']}")
+    return traffic.requests()
+
+
+def _registration(username: str) -> dict[str, Any]:
+    """What API Gateway sends when a registrar reports that a phone has registered."""
+    resource = "/registrar/registered"
+    asked = event("api_gateway_reset")
+    asked.update(resource=resource, path=resource, pathParameters=None, body=json.dumps({"username": username}))
+    asked["requestContext"].update(
+        resourcePath=resource, authorizer={"tokenId": "0123456789abcdef", "accessLevel": AccessLevel.REGISTRAR}
+    )
+    return asked
 
 
 def sweep(ids: Sequence[str], latencies: Latencies) -> Sweep:

@@ -17,7 +17,7 @@ def measure(sizes: Sequence[int], endpoint: str) -> Section:
     """Grows a fleet at ``endpoint`` to each of ``sizes`` in turn, and sweeps it when 500 of its phones are due."""
     ids = fleet.phone_ids(DUE)
     sweeps: dict[int, Sweep] = {}
-    there = {"AWS_ENDPOINT_URL": endpoint}
+    there = {**fleet.NO_GRACE, "AWS_ENDPOINT_URL": endpoint}
     with process(there) as sweeping, process(there) as filling:
         sweeping.submit(wait_for_scans).result()
         sweeping.submit(fleet.create, ids).result()

@@ -1,18 +1,18 @@
 """Memory: what the function's process takes up after many resets."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contenders import SERVICE, resets
 from bench.figures import Aim, Section
+from bench.fleet import Phones
 from bench.processes import process
 from bench.traffic import NONE
 
 MOST_GROWTH = 1.05
 
 
-def measure(phones: Iterator[list[str]], *, samples: int, every: int) -> Section:
+def measure(phones: Phones, *, samples: int, every: int) -> Section:
     """Makes ``samples`` times ``every`` resets in one process, and looks at its memory after each sample."""
     taken: dict[int, int] = {}
     made = 0

@@ -7,6 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 from bench.traffic import traffic
 
+Processes = Mapping[str, ProcessPoolExecutor]
+"""A process for each contender, by its name."""
+
 
 def process(environment: Mapping[str, str] = {}) -> ProcessPoolExecutor:
     """A fresh process that does what is submitted to it, with ``environment`` on top of ours.

@@ -27,7 +27,7 @@ def measure(ids: Sequence[str], numbers: Sequence[int], *, rounds: int) -> Secti
     with ExitStack() as cleanup:
         processes = {
             workers: cleanup.enter_context(
-                process({"TEND_WORKERS": str(workers), "TEND_RATE_PER_SECOND": "1000000"})
+                process({**fleet.NO_GRACE, "TEND_WORKERS": str(workers), "TEND_RATE_PER_SECOND": "1000000"})
             )
             for workers in numbers
         }

@@ -10,6 +10,10 @@ from zlib import crc32
 import botocore.session
 
 CUSTOMER = "5F00000000000000000000C1"
+TOLD = (
+    "customer", "reseller", "extension", "macAddress", "sipPhoneModel", "username", "previousUsername",
+    "credentialsId", "changedBy", "changedVia",
+)  # fmt: skip
 
 session = botocore.session.get_session()
 dynamodb: Any = session.create_client("dynamodb")
@@ -28,17 +32,17 @@ def reset(phone_id: str) -> None:
         TableName="SipPhones",
         Key={"_id": {"S": phone_id}},
         UpdateExpression=(
-            "SET username = :username, password = :password, credentialsId = :id, credentialsChangedAt = :at,"
-            " changedBy = :by, changedVia = :via, tendShard = :shard, tendAt = :soon,"
-            " recentRequests.#request = :entry"
-            " REMOVE changeReason, plannedRotation, tendFailures ADD unsettled :ids"
+            "SET previousUsername = if_not_exists(username, :username), username = :username,"
+            " password = :password, credentialsId = :id, credentialsChangedAt = :at, changedBy = :by,"
+            " changedVia = :via, tendShard = :shard, tendAt = :soon, recentRequests.#request = :entry"
+            " REMOVE previousPassword, previousCredentialsId, previousValidUntil, changeReason, adoptedAt,"
+            " plannedRotation, tendFailures ADD unsettled :ids"
         ),
         ConditionExpression=(
-            "attribute_exists(username) AND NOT contains(unsettled, :id) AND customer = :customer"
-            " AND attribute_exists(recentRequests) AND (attribute_not_exists(recentRequests.#request)"
-            " OR recentRequests.#request.#at < :yesterday)"
+            "attribute_exists(#id) AND customer = :customer AND attribute_exists(recentRequests)"
+            " AND (attribute_not_exists(recentRequests.#request) OR recentRequests.#request.#at < :yesterday)"
         ),
-        ExpressionAttributeNames={"#request": request, "#at": "at"},
+        ExpressionAttributeNames={"#id": "_id", "#request": request, "#at": "at"},
         ExpressionAttributeValues={
             ":username": {"S": username},
             ":password": {"S": password},
@@ -55,21 +59,21 @@ def reset(phone_id: str) -> None:
         },
         ReturnValues="ALL_NEW",
     )["Attributes"]
-    name = f"sip-phones/{phone_id}"
+    secret = f"sip-phones/{phone_id}"
     copy = {"username": username, "password": password, "sipPhoneId": phone_id, "customer": CUSTOMER}
     arn = secrets_manager.put_secret_value(
-        SecretId=name,
+        SecretId=secret,
         SecretString=json.dumps({**copy, "credentialsId": credentials_id, "changedAt": changed_at.isoformat()}),
         ClientRequestToken=credentials_id,
     )["ARN"]
-    detail = {"sipPhoneId": phone_id, "customer": CUSTOMER, "reseller": phone["reseller"]["S"], "secretName": name}
+    detail = {name: phone[name]["S"] for name in TOLD if name in phone}
     events.put_events(
         Entries=[
             {
                 "EventBusName": "sip-phones",
                 "Source": "sipphone.credentials",
                 "DetailType": "SIP Phone Credentials Reset",
-                "Detail": json.dumps({**detail, "credentialsId": credentials_id}),
+                "Detail": json.dumps({**detail, "sipPhoneId": phone_id, "secretName": secret}),
                 "Time": changed_at,
             }
         ]

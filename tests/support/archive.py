@@ -35,6 +35,7 @@ def reset_over_http(phone_id: str, authorizer: dict[str, Any], key: str) -> dict
     asked = event("api_gateway_reset")
     asked.update(path=f"/pbx/sipphone/{phone_id}/resetcredentials", pathParameters={"sipPhoneId": phone_id})
     asked["headers"]["Idempotency-Key"] = key
+    asked["multiValueHeaders"]["Idempotency-Key"] = [key]
     asked["requestContext"]["authorizer"] = authorizer
     return asked
 
