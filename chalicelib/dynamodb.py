@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from pynamodb.attributes import Attribute
 from pynamodb.constants import NUMBER
 from pynamodb.exceptions import PynamoDBException
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 
 from chalicelib.errors import Unavailable
 from chalicelib.settings import Settings
+
+ItemT = TypeVar("ItemT", bound=Model)
 
 
 class ConditionFailed(Exception):
@@ -77,6 +82,20 @@ def translated_errors() -> Iterator[None]:
         if code is None or code in _TRANSIENT:
             raise Unavailable from error
         raise RequestRefused(code) from error
+
+
+def update(item: ItemT, actions: list[Action], condition: Condition) -> ItemT:
+    """Changes an item where ``condition`` holds, and answers with it as it is then."""
+    with translated_errors():
+        item.update(actions=actions, condition=condition)
+    return item
+
+
+def write(model: type[Model], key: str, actions: list[Action], condition: Condition) -> None:
+    """Like :func:`update`, without having the item sent back: to read it is most of an update's work."""
+    with translated_errors():
+        # `Model.update` always asks for the whole item.
+        model._get_connection().update_item(key, actions=actions, condition=condition)  # noqa: SLF001
 
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. No code at all is a

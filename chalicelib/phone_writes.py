@@ -21,7 +21,7 @@ from pynamodb.expressions.update import Action
 from chalicelib import idempotency
 from chalicelib.access import EVERY_PHONE, Scope
 from chalicelib.credentials import Credentials, new_id
-from chalicelib.dynamodb import ConditionFailed, translated_errors
+from chalicelib.dynamodb import ConditionFailed, translated_errors, update, write
 from chalicelib.phones import SipPhones, shard_of
 
 PUBLISHER_LIFE = timedelta(minutes=2)
@@ -111,7 +111,7 @@ def commit(
         condition &= _unknown_request(digest, change.changed_at)
         entry = idempotency.entry(change.credentials_id, change.changed_at)
         actions.append(SipPhones.recent_requests[digest].set(entry))
-    return _update(SipPhones(phone_id), actions, condition)
+    return update(SipPhones(phone_id), actions, condition)
 
 
 def _previous_pair(change: Change, *, keep: bool) -> list[Action]:
@@ -158,9 +158,11 @@ def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetim
         actions += [SipPhones.secret_arn.set(secret_arn), SipPhones.secret_version_id.set(token)]
     unchanged = (SipPhones.credentials_id == phone.credentials_id) & (SipPhones.unsettled == ours)
     try:
-        _update(phone, actions, unchanged)
+        write(SipPhones, phone.id, actions, unchanged)
     except ConditionFailed:
         return False
+    if secret_arn is not None:
+        phone.secret_arn, phone.secret_version_id = secret_arn, token
     return True
 
 
@@ -200,7 +202,7 @@ def revise(phone: SipPhones, properties: Mapping[str, Any], *, token: str, now: 
         actions.append(_set_or_remove(getattr(SipPhones, attribute_name), getattr(revised, attribute_name)))
     # Two revisions at once must not make an owner of one's customer and the other's reseller.
     same_owner = _has(SipPhones.customer, phone.customer) & _has(SipPhones.reseller, phone.reseller)
-    _update(phone, actions, SipPhones.id.exists() & same_owner)
+    update(phone, actions, SipPhones.id.exists() & same_owner)
 
 
 def take_over(phone: SipPhones, token: str, *, now: datetime) -> None:
@@ -209,14 +211,15 @@ def take_over(phone: SipPhones, token: str, *, now: datetime) -> None:
     Only for whoever made sure that the others can do no more harm.
     """
     unchanged = (SipPhones.credentials_id == phone.credentials_id) & (SipPhones.unsettled == phone.unsettled)
-    _update(phone, [SipPhones.unsettled.set({token}), *_agenda(phone.id, now)], unchanged)
+    update(phone, [SipPhones.unsettled.set({token}), *_agenda(phone.id, now)], unchanged)
 
 
 def postpone(phone: SipPhones, *, until: datetime) -> None:
     """Puts a phone that cannot be tended off ``until`` then, and counts that, if it is still as it was read."""
     failures = int(phone.tend_failures or 0) + 1
-    _update(
-        phone,
+    write(
+        SipPhones,
+        phone.id,
         [SipPhones.tend_at.set(until), SipPhones.tend_failures.set(failures)],
         # Another reset in the same second has the same date.
         (SipPhones.tend_at == phone.tend_at) & _has(SipPhones.unsettled, phone.unsettled),
@@ -246,7 +249,7 @@ def reschedule(
         digest, now = request
         actions.append(SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)))
         condition &= _unknown_request(digest, now)
-    _update(phone, actions, condition)
+    write(SipPhones, phone.id, actions, condition)
 
 
 def end_grace(phone: SipPhones, *, due: datetime | None, adopted_at: datetime | None = None) -> None:
@@ -264,24 +267,19 @@ def end_grace(phone: SipPhones, *, due: datetime | None, adopted_at: datetime | 
     if not phone.unsettled:
         actions.append(_set_or_remove(SipPhones.tend_at, due))
         condition &= SipPhones.unsettled.does_not_exist()
-    _update(phone, actions, condition)
+    write(SipPhones, phone.id, actions, condition)
 
 
 def remember_requests(phone_id: str) -> None:
     """Gives a phone that was not made by our import the empty map in which a commit records its key."""
     empty: dict[str, Any] = {}
     with suppress(ConditionFailed):
-        _update(
-            SipPhones(phone_id),
+        write(
+            SipPhones,
+            phone_id,
             [SipPhones.recent_requests.set(empty)],
             SipPhones.id.exists() & SipPhones.recent_requests.does_not_exist(),
         )
-
-
-def _update(phone: SipPhones, actions: list[Action], condition: Condition) -> SipPhones:
-    with translated_errors():
-        phone.update(actions=actions, condition=condition)
-    return phone
 
 
 def _agenda(phone_id: str, now: datetime) -> list[Action]:
