@@ -15,13 +15,14 @@ CONCURRENCY = 32
 
 # A call that keeps failing is over after about seven seconds: two attempts of at most three, and the SDK's
 # back-off. What it should have done then follows later. Without parameter validation a mistake of ours cannot
-# put a secret into an exception's text.
+# put a secret into an exception's text. Its own user agent the SDK would put together anew for each call, twice.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=3,
     retries={"total_max_attempts": 2, "mode": "standard"},
     max_pool_connections=CONCURRENCY,
     parameter_validation=False,
+    user_agent="sip-credentials",
 )
 _SERVER_ERROR = 500
 
