@@ -10,61 +10,20 @@ and why nobody brings ``tendAt`` forward while the set has members.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from chalicelib import idempotency
 from chalicelib.access import EVERY_PHONE, Scope
-from chalicelib.credentials import Credentials, new_id
+from chalicelib.changes import Change, Due
 from chalicelib.dynamodb import ConditionFailed, translated_errors, update, write
 from chalicelib.phones import SipPhones, shard_of
 
 PUBLISHER_LIFE = timedelta(minutes=2)
 """Longer than any publisher can live: the SDK's timeouts and the function's timeout end it well before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of a phone's pair. Made once per request, so that every attempt writes the same values."""
-
-    credentials: Credentials
-    changed_at: datetime
-    changed_by: str
-    changed_via: str
-    reason: str | None = None
-    request_key: str | None = None
-    grace: timedelta = timedelta(0)
-    """How long the pair that it replaces stays valid."""
-    credentials_id: str = field(default_factory=new_id)
-
-    @property
-    def request_digest(self) -> str:
-        """What the request is remembered by: the digest of its idempotency key, or else the id of its pair."""
-        if self.request_key is None:
-            return self.credentials_id
-        return idempotency.digest(self.request_key, purpose="reset")
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """That a phone is to be rotated because its date ``at`` has come, where the fleet's period is given."""
-
-    at: datetime
-    fleet_days: int
-
-    def condition(self) -> Condition:
-        """The phone still has that date, is settled and in no grace period, and may be rotated by schedule."""
-        for_that_reason = SipPhones.planned_rotation.exists()
-        if self.fleet_days:
-            for_that_reason |= Path(SipPhones.status.config_loaded).exists()
-        may_rotate = (SipPhones.rotation_days > 0) | (SipPhones.rotation_days.does_not_exist() & for_that_reason)
-        nobody_at_work = SipPhones.unsettled.does_not_exist() & SipPhones.previous_valid_until.does_not_exist()
-        return cast(Condition, (SipPhones.tend_at == self.at) & nobody_at_work & may_rotate)
 
 
 def commit(

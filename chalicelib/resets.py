@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from chalicelib import idempotency, phone_writes
 from chalicelib.access import EVERY_PHONE, Scope
 from chalicelib.announcements import ChangedVia
+from chalicelib.changes import Change, Due
 from chalicelib.clock import Clock
 from chalicelib.credentials import generate
 from chalicelib.dynamodb import ConditionFailed
 from chalicelib.errors import NotFound, Superseded, Unavailable
-from chalicelib.phone_writes import Change, Due
 from chalicelib.phones import SipPhones, canonical_id
 from chalicelib.publishing import Publication, Publisher
 from chalicelib.telemetry import count_reset, logger

@@ -13,12 +13,12 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib import phone_writes
+from chalicelib.changes import Change
 from chalicelib.credentials import Credentials, generate, new_id
 from chalicelib.dynamodb import ConditionFailed
 from chalicelib.errors import Unavailable
 from chalicelib.pacing import Pace
 from chalicelib.phone_properties import plain
-from chalicelib.phone_writes import Change
 from chalicelib.phones import SipPhones
 from chalicelib.publishing import Publication
 from chalicelib.services import Services

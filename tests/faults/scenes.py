@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import app
 from chalicelib import phone_writes
 from chalicelib.access import AccessLevel
+from chalicelib.changes import Change
 from chalicelib.credentials import generate
 from chalicelib.dynamodb import RequestRefused
 from chalicelib.errors import ServiceError
-from chalicelib.phone_writes import PUBLISHER_LIFE, Change
+from chalicelib.phone_writes import PUBLISHER_LIFE
 from chalicelib.phones import SipPhones
 from chalicelib.tokens import revoke
 from ops.gateway import PROJECT

@@ -12,8 +12,9 @@ import pytest
 
 import app
 from chalicelib import phone_writes
+from chalicelib.changes import Change
 from chalicelib.credentials import Credentials
-from chalicelib.phone_writes import PUBLISHER_LIFE, Change
+from chalicelib.phone_writes import PUBLISHER_LIFE
 from chalicelib.phones import SipPhones
 from ops.fleet import SEGMENTS, Fleet
 from ops.gateway import PROJECT
