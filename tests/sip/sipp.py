@@ -21,8 +21,10 @@ def register(registrar: Address, pair: Credentials) -> int:
     assert executable is not None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # In a file and not among the arguments, which every user of the machine can read.
-        user = f"{pair.username};[authentication username={pair.username} password={pair.password}]"
+        # In a file and not among the arguments, which every user of the machine can read; in hex, because sipp takes
+        # a value that happens to begin with 0x for hex.
+        username, password = (f"0x{value.encode().hex()}" for value in (pair.username, pair.password))
+        user = f"{pair.username};[authentication username={username} password={password}]"
         (folder / "users.csv").write_text(f"SEQUENTIAL\n{user}\n")
         done = subprocess.run(
             [
