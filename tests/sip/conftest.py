@@ -1,7 +1,7 @@
 """The service, registrars that ask it, and the figures of the run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +9,9 @@ import pytest
 from ops.gateway import PROJECT
 from tests.sip.kamailio import Kamailio, kamailio
 from tests.sip.packages import missing
-from tests.sip.service import Service
+from tests.sip.service import Event, Service
 from tests.sip.service import service as running_service
+from tests.support.examples import example
 
 RESULTS = PROJECT / "build" / "sip"
 
@@ -49,6 +50,16 @@ def registrar(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Kamailio, asking for MD5."""
     with kamailio(tmp_path_factory.mktemp("kamailio"), feed=service.feed) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def tell(registrar: Kamailio) -> Iterator[Callable[[Event], None]]:
+    """Hands an event to the example's notifier, which has ``registrar`` tell the phone."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("REGISTRAR_EVENTS_URL", registrar.events_url)
+        environment.setenv("EVENTS_TOKEN", registrar.events_token)
+        handler = example("notify_phone").handler
+        yield lambda event: handler(event, None)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ Address = tuple[str, int]
 TIMED_OUT = 408
 """The status of a request that was never answered (RFC 3261, 8.1.3.1)."""
 UNAUTHORIZED = 401
+UNAVAILABLE = 503
 EXPIRES = 60
 T1, T2, TIMER_F = 0.5, 4.0, 32.0
 """Seconds to the first retransmission, the most between two, and until the phone gives up (RFC 3261, 17.1.2.2)."""

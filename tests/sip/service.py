@@ -28,6 +28,10 @@ REALM = "sip-phones"
 RESET_RULE = {"source": ["sipphone.credentials"], "detail-type": ["SIP Phone Credentials Reset"]}
 
 
+Event = dict[str, Any]
+"""An event as EventBridge delivers it."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Service:
     """`make run`, and what its callers and an operator do with it."""
@@ -130,7 +134,7 @@ class ResetEvents:
         target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
         events.put_targets(Rule="resets", EventBusName=bus, Targets=[target])
 
-    def handle(self, handler: Callable[[dict[str, Any]], object]) -> int:
+    def handle(self, handler: Callable[[Event], object]) -> int:
         """Gives what has come to ``handler``, waiting for it a little; answers with how many events that were."""
         messages = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         received = messages.get("Messages", [])
@@ -139,9 +143,9 @@ class ResetEvents:
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return len(received)
 
-    def last_of(self, phone_id: str) -> dict[str, Any]:
+    def last_of(self, phone_id: str) -> Event:
         """The last event of a phone that has come."""
-        found: list[dict[str, Any]] = []
+        found: list[Event] = []
         while self.handle(found.append):
             pass
         return [event for event in found if event["detail"]["sipPhoneId"] == phone_id][-1]

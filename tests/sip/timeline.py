@@ -9,6 +9,7 @@ from enum import Enum
 from tests.sip.phone import Registration
 
 OK = 200
+REFUSED = {401, 403}
 
 
 class State(Enum):
@@ -54,10 +55,10 @@ class Move:
         return State.BOTH if moment < self.grace_until else State.CUT_OFF
 
     def refused_wrongly(self) -> Iterator[Registration]:
-        """The registrations that did not succeed although their pair was valid until the answer came."""
+        """The registrations that were refused although their pair was valid until the answer came."""
         for registration in self.registrations:
             is_old = registration.username == self.old_username
-            if registration.status != OK and not (is_old and registration.answered >= self._old_pair_ends):
+            if registration.status in REFUSED and not (is_old and registration.answered >= self._old_pair_ends):
                 yield registration
 
     def accepted_wrongly(self) -> Iterator[Registration]:
