@@ -86,8 +86,7 @@ def publication(
 
 
 CURRENT, PENDING, REPLAYED = "200 current", "200 pending", "200 current, replayed"
-REFUSED, UNKNOWN = "401 unauthorized", "404 not_found"
-DOWN, BROKEN = "503 unavailable", "500 internal_error"
+REFUSED, UNKNOWN, BROKEN, DOWN = "401", "404", "500", "503"
 for_good = partial(scenes.reset_without_secret, ForceDeleteWithoutRecovery=True)
 for_a_week = partial(scenes.reset_without_secret, RecoveryWindowInDays=7)
 new_customer = partial(scenes.revision, customer=new_owner())

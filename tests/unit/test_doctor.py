@@ -14,7 +14,7 @@ from ops.deployments import Deployment
 from ops.doctor import Check, State, examine
 from tests.support.aws import Wire
 from tests.support.cli import on_a_terminal, phones, program, records, without_colours
-from tests.support.fleet import delete_all_phones, imported
+from tests.support.fleet import delete_all_phones, imported, stored
 
 pytestmark = [pytest.mark.engine("roto"), pytest.mark.usefixtures("engine")]
 OF_ALL = {
@@ -112,7 +112,7 @@ def test_phones_that_no_sweep_tended_are_told(wire: Wire) -> None:
     late = imported(rotationDays=30)
     phone_writes.reschedule(late, due=app.services().clock() - timedelta(hours=2), planned=True)
     check = found(wire)["sweeps"]
-    phone_writes.reschedule(late, due=None)
+    phone_writes.reschedule(stored(late.id), due=None)
     assert (check.state, check.detail) == (State.WARNING, "a phone has waited for 120 minutes")
     assert "`./phones tend`" in check.remedy
 

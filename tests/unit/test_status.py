@@ -17,7 +17,7 @@ from ops.chart import BAR, OVERDUE, TEXT, draw
 from ops.fleet import Fleet
 from ops.status import Group, Status, look
 from tests.support.cli import on_a_terminal, record, without_colours
-from tests.support.fleet import delete_all_phones, imported, new_phone_id
+from tests.support.fleet import delete_all_phones, imported, new_phone_id, stored
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -119,7 +119,7 @@ def test_the_command_counts_the_table_and_says_what_that_took(tmp_path: Path) ->
     assert status == 0
     text = " ".join(without_colours(shown).split())
     assert "under a day 2 ████" in text
-    assert f"overdue 1 since {overdue.planned_rotation:%Y-%m-%d %H:%M}" in text
+    assert f"overdue 1 since {stored(overdue.id).planned_rotation:%Y-%m-%d %H:%M}" in text
     assert (
         json.loads(without_colours(on_a_terminal("status", "--json")[1].splitlines()[-1]))["phones"]["phones"] == 2
     )
