@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 PARAMETERS ?=
+VERSIONS ?= 3.12 3.13
 export PORT AWS_PORT FULL
 
 .PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip browser bench fleet-figures format lock clean
@@ -25,11 +26,11 @@ tend: install
 	@./phones --local tend
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 # The tests on the other supported Pythons, those of them that this machine has.
 test-versions:
-	@for version in 3.12 3.13; do \
+	@for version in $(VERSIONS); do \
 		for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python none; do \
 			$$python -c '' 2>/dev/null && break; \
 		done; \
