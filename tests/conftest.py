@@ -24,6 +24,7 @@ from tests.support.aws import Wire, engine_running
 from tests.support.aws import wire as the_wire
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis_settings.register_profile("long", deadline=None, max_examples=5_000)
 hypothesis_settings.load_profile("project")
 
 ENGINES = ("moto", "roto")

@@ -32,6 +32,12 @@ class Crash(BaseException):
     """The end of the program, as far as a test can do that to its own: nothing handles it."""
 
 
+def refusal(request: AWSPreparedRequest, code: str, *, status: int = 400) -> AWSResponse:
+    """The answer of AWS to a request that it refuses with the error ``code``."""
+    body = f'{{"__type": "{code}", "message": "refused by the test"}}'.encode()
+    return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
+
+
 @dataclass
 class Wire:
     """Between the SDK and AWS: sees each request as it is sent, retries included, and can spoil it."""
@@ -42,11 +48,13 @@ class Wire:
     _watchers: list[tuple[str, Callable[[AWSPreparedRequest], object]]] = field(default_factory=list)
     _readers: list[tuple[str, Callable[[dict[str, Any]], object]]] = field(default_factory=list)
     _latencies: dict[str, float] = field(default_factory=dict)
+    _director: Handler | None = None
 
     def on_send(self, request: AWSPreparedRequest, event_name: str, **_rest: Any) -> AWSResponse | None:
         _, service, operation = event_name.split(".")
         self.sent.append(operation)
-        time.sleep(self._latencies.get(service, 0))
+        if service in self._latencies:
+            time.sleep(self._latencies[service])
         for watched, look in self._watchers:
             if watched == operation:
                 look(request)
@@ -54,7 +62,17 @@ class Wire:
             if faulty == operation:
                 del self._faults[place]
                 return fault(event_name, request) or botocore_stubber(event_name, request)
-        return botocore_stubber(event_name, request)
+        directed = self._director and self._director(event_name, request)
+        return directed or botocore_stubber(event_name, request)
+
+    @contextmanager
+    def directed(self, director: Handler) -> Iterator[None]:
+        """Asks ``director`` about every request: it may hold it back, answer it, or raise."""
+        self._director = director
+        try:
+            yield
+        finally:
+            self._director = None
 
     @contextmanager
     def recorded(self) -> Iterator[list[str]]:
@@ -93,10 +111,9 @@ class Wire:
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
         """AWS answers the next requests for ``operation`` with an error, and does nothing."""
-        body = f'{{"__type": "{code}", "message": "refused by the test"}}'.encode()
 
         def answer(_event: str, request: AWSPreparedRequest) -> AWSResponse:
-            return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
+            return refusal(request, code, status=status)
 
         self._faults += [(operation, answer)] * times
 

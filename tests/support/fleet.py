@@ -8,6 +8,7 @@ import app
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
 from chalicelib.phones import SipPhones
+from chalicelib.tokens import ApiTokens
 from ops.importing import Result, import_phones
 from ops.phone_records import Record, read_records
 
@@ -39,6 +40,12 @@ def import_lines(*lines: str) -> list[Result]:
     return list(import_phones(app.services(), read_records(lines), by="test"))
 
 
+def empty_agenda() -> None:
+    """Takes the phones of other tests off the agenda, so that a sweep finds a test's own."""
+    for phone in SipPhones.scan(SipPhones.tend_at.exists()):
+        phone.update(actions=[SipPhones.tend_at.remove(), SipPhones.unsettled.remove()])
+
+
 def stored(phone_id: str) -> SipPhones:
     """The phone as the table has it."""
     phone = SipPhones.find(phone_id)
@@ -59,6 +66,15 @@ def token(level: AccessLevel, **owner: Any) -> str:
 def bearer(level: AccessLevel, **owner: Any) -> dict[str, str]:
     """The header of a caller with a fresh token."""
     return {"Authorization": f"Bearer {token(level, **owner)}"}
+
+
+def bearer_of(level: str, *, customer: str | None = None, reseller: str | None = None) -> dict[str, str]:
+    """The header of a caller whose token has any level and owner, those included that nobody would issue."""
+    header = admin()
+    token = ApiTokens.get(header["Authorization"].split("_")[1])
+    token.access_level, token.customer, token.reseller = level, customer, reseller
+    token.save()
+    return header
 
 
 def admin() -> dict[str, str]:

@@ -141,16 +141,6 @@ def test_the_function_is_known_to_chalice_by_its_name() -> None:
     assert output["credentialsId"] == stored(made.id).credentials_id != made.credentials_id
 
 
-def test_on_behalf_of_somebody_their_scope_applies() -> None:
-    made = imported(reseller=new_owner())
-    for caller in (
-        {"accessLevel": "OWNER", "customer": made.customer},
-        {"accessLevel": "RESELLER", "reseller": made.reseller},
-        {"accessLevel": "ADMIN"},
-    ):
-        assert app.reset_credentials({"sipPhoneId": made.id, "onBehalfOf": caller}, context())
-
-
 OWNER = {"accessLevel": "OWNER", "customer": "somebody else"}
 PERSONAL = {"accessLevel": "PERSONAL", "customer": "C"}
 

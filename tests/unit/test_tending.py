@@ -21,7 +21,7 @@ from chalicelib.phones import SipPhones
 from chalicelib.resets import Resets
 from chalicelib.tending import FIRST_BACK_OFF, LONGEST_BACK_OFF, OUT_OF_ORDER, RESERVE, Sweep, Tending, back_off
 from tests.support.aws import Crash, Wire
-from tests.support.fleet import imported, new_owner, pair_of, stored
+from tests.support.fleet import empty_agenda, imported, new_owner, pair_of, stored
 
 Mirrored = Callable[[str], dict[str, Any]]
 
@@ -30,11 +30,9 @@ CONFIGURED = {"configLoaded": "2026-01-05T08:00:00Z"}
 
 
 @pytest.fixture(autouse=True)
-def empty_agenda(engine: str) -> None:
-    """Takes the phones of other tests off the agenda, so that a sweep finds this test's own."""
+def own_phones_only(engine: str) -> None:
     assert engine
-    for phone in SipPhones.scan(SipPhones.tend_at.exists()):
-        phone.update(actions=[SipPhones.tend_at.remove(), SipPhones.unsettled.remove()])
+    empty_agenda()
 
 
 def later(by: timedelta, *, fleet_days: int = 0) -> Tending:
@@ -243,24 +241,6 @@ def test_resets_that_overtook_each_other_are_put_right_by_one_sweep(wire: Wire, 
     assert counts(sweep(PUBLISHER_LIFE + timedelta(seconds=5)))["completed"] == 1
     now = assert_settled(phone.id, mirrored)
     assert pair_of(now) == pair_of(second[0])
-
-
-@pytest.mark.engine("roto")  # moto does not know labels of one's own
-def test_a_publisher_that_outlives_its_time_cannot_bring_its_pair_back(wire: Wire, mirrored: Mirrored) -> None:
-    phone = imported()
-    resets = app.services().resets
-
-    def another_reset_and_a_sweep() -> None:
-        wire.drop("PutSecretValue", times=2)
-        resets.reset(phone.id, changed_by="test", changed_via="http")
-        assert counts(sweep(PUBLISHER_LIFE + timedelta(seconds=5)))["completed"] == 1
-
-    wire.hold("PutSecretValue", until=another_reset_and_a_sweep)
-    late = resets.reset(phone.id, changed_by="test", changed_via="http")
-
-    assert not late.mirrored
-    now = assert_settled(phone.id, mirrored)
-    assert now.credentials_id != late.phone.credentials_id
 
 
 TRANSIENT = ["ThrottlingException", "InternalServiceError"]
