@@ -69,8 +69,9 @@ class Call:
             return {self.well}
         if fault == "answer lost once":
             return {self.lost_once or self.well}
-        if fault == "2 s latency":  # for DynamoDB that is the time-out, and either may be first
-            return {self.well, self.outage} if self.spoilt["service"] == "dynamodb" else {self.well}
+        if fault == "2 s latency":  # for DynamoDB that is the time-out: any attempt's answer may come or be lost
+            late = {self.well, self.outage, self.lost_once or self.well}
+            return late if self.spoilt["service"] == "dynamodb" else {self.well}
         return {self.outage}
 
 
