@@ -31,6 +31,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-setti
 # VIEWER and MANAGER may what OWNER may, NO_LOGIN what PERSONAL may: the contract tests have all levels.
 LIKE_ANOTHER = {AccessLevel.VIEWER, AccessLevel.MANAGER, AccessLevel.NO_LOGIN}
 CALLERS = ["nobody", *(level for level in AccessLevel if level not in LIKE_ANOTHER)]
+TOKEN_NEEDED = ("/pbx/", "/registrar/")
 MAY_DO_SOMETHING = {*AccessLevel} - {AccessLevel.PERSONAL, AccessLevel.NO_LOGIN}
 
 
@@ -38,7 +39,7 @@ def examples_each() -> int:
     """How many cases each operation gets in a phase; a case is one request, or several in the stateful phase."""
     paths = yaml.safe_load(DESCRIPTION.read_text())["paths"].values()
     operations = sum(name.upper() in list(HTTPMethod) for path in paths for name in path)
-    return max(20, REQUESTS * 11 // (20 * len(CALLERS) * operations))
+    return max(20, REQUESTS * 8 // (10 * len(CALLERS) * operations))
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,10 @@ def test_the_api_answers_what_its_description_says_and_nothing_else(
             ],
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    logged = [record.args for record in caplog.records if record.name == "ops.gateway"]
-    statuses = Counter(arguments[-1] for arguments in logged if isinstance(arguments, tuple))
+    # 127.0.0.1 "GET /path" 200
+    logged = [record.getMessage().split() for record in caplog.records if record.name == "ops.gateway"]
+    statuses = Counter(status for *_, status in logged)
+    has_acted = any(status == "200" and target.startswith(TOKEN_NEEDED) for *_, target, status in logged)
     requests_of[caller] = statuses.total()
     sent[f"requests by schemathesis, seed {SEED}"] += statuses.total()
     print(
@@ -123,4 +126,4 @@ def test_the_api_answers_what_its_description_says_and_nothing_else(
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(report_file.read_text())
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}
-    assert (statuses[200] > 0) == (caller in MAY_DO_SOMETHING)
+    assert has_acted == (caller in MAY_DO_SOMETHING)
