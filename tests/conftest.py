@@ -22,6 +22,7 @@ from chalicelib.telemetry import logger
 from tests.support.api import Api, ChaliceApi, http_api
 from tests.support.aws import Wire, engine_running
 from tests.support.aws import wire as the_wire
+from tests.support.fleet import delete_all_phones
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis_settings.register_profile("long", deadline=None, max_examples=5_000)
@@ -64,6 +65,13 @@ def wire(engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     the_wire.mend()
     yield the_wire
     the_wire.mend()
+
+
+@pytest.fixture
+def no_phones(engine: str) -> None:
+    """An empty table, for tests of what reads all of it."""
+    assert engine
+    delete_all_phones()
 
 
 @pytest.fixture(scope="session")

@@ -65,21 +65,20 @@ def examples(path: tuple[str, ...]) -> list[str]:
     return [line.strip() for line in shown.split("\n\n")[0].splitlines()]
 
 
-@pytest.fixture(scope="module")
-def desk(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def desk(no_phones: None, tmp_path: Path) -> Path:
     """A folder with what the examples name, beside a local stack as `make run` leaves it."""
-    assert engine
-    folder = tmp_path_factory.mktemp("desk")
-    (folder / "run.json").write_text(
+    assert no_phones is None
+    (tmp_path / "run.json").write_text(
         json.dumps({"awsEndpointUrl": os.environ["AWS_ENDPOINT_URL"], "region": "eu-west-1"})
     )
-    (folder / "phones.jsonl").write_text('{"_id": "5F0000000000000000000009", "customer": "C"}\n')
-    (folder / "extensions.csv").write_text("extension,name,secret,tech\n1001,Reception,s3cret,pjsip\n")
+    (tmp_path / "phones.jsonl").write_text('{"_id": "5F0000000000000000000009", "customer": "C"}\n')
+    (tmp_path / "extensions.csv").write_text("extension,name,secret,tech\n1001,Reception,s3cret,pjsip\n")
     phones("import", str(SAMPLE_PHONES))
     ApiTokens(
         "80aa6bb7d4ca2c40", secret_hash="-", access_level="ADMIN", description="an example", created_at=now()
     ).save()
-    return folder
+    return tmp_path
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -95,6 +95,7 @@ def test_an_import_that_is_interrupted_ends_at_once_and_is_completed_by_the_next
     assert not any(stored(phone_id).unsettled for phone_id in ids)
 
 
+@pytest.mark.usefixtures("no_phones")
 def test_an_export_is_imported_without_a_change(tmp_path: Path) -> None:
     document = {**EXAMPLE, "_id": new_phone_id(), "reseller": "R", "rotationDays": 30}
     assert record("import", "-", stdin=json.dumps(document))["added"] == 1

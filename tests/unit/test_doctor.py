@@ -14,7 +14,7 @@ from ops.deployments import Deployment
 from ops.doctor import Check, State, examine
 from tests.support.aws import Wire
 from tests.support.cli import on_a_terminal, phones, program, records, without_colours
-from tests.support.fleet import delete_all_phones, imported, stored
+from tests.support.fleet import imported, stored
 
 pytestmark = [pytest.mark.engine("roto"), pytest.mark.usefixtures("engine")]
 OF_ALL = {
@@ -42,8 +42,8 @@ def found(wire: Wire) -> dict[str, Check]:
     return {check.name: check for check in examine(Deployment())}
 
 
+@pytest.mark.usefixtures("no_phones")  # those of other tests may be due
 def test_a_healthy_deployment_has_a_line_for_everything_and_nothing_to_do() -> None:
-    delete_all_phones()  # those of other tests may be due
     lines = records("doctor")
     assert {line["check"] for line in lines} == OF_ALL
     # Without --stage nobody knows the schedule.

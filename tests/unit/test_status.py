@@ -17,7 +17,7 @@ from ops.chart import BAR, OVERDUE, TEXT, draw
 from ops.fleet import Fleet
 from ops.status import Group, Status, look
 from tests.support.cli import on_a_terminal, record, without_colours
-from tests.support.fleet import delete_all_phones, imported, new_phone_id, stored
+from tests.support.fleet import imported, new_phone_id, stored
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -91,15 +91,8 @@ def test_ages_are_counted_from_their_first_day_on() -> None:
     assert ages == {0: 2, 1: 2, 7: 1, 30: 1, 60: 0, 90: 0, 180: 1, 365: 2}
 
 
-@pytest.fixture
-def _nobody(engine: str) -> None:
-    """An empty table, so that the counts are exact."""
-    assert engine
-    delete_all_phones()
-
-
 @pytest.mark.engine("roto")
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("no_phones")
 def test_the_command_counts_the_table_and_says_what_that_took(tmp_path: Path) -> None:
     overdue = imported(rotationDays=30)
     phone_writes.reschedule(overdue, due=app.services().clock() - timedelta(hours=1), planned=True)
@@ -126,7 +119,7 @@ def test_the_command_counts_the_table_and_says_what_that_took(tmp_path: Path) ->
 
 
 @pytest.mark.engine("moto")
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("no_phones")
 def test_read_units_are_those_that_dynamodb_reports(aws_client: Any) -> None:
     imported()
     fleet = Fleet(aws_client("dynamodb"), SipPhones.Meta.table_name)

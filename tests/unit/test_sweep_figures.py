@@ -24,19 +24,13 @@ from chalicelib.phones import SipPhones, shard_of
 from chalicelib.rotation import next_rotation
 from ops.gateway import PROJECT
 from tests.support.aws import Wire
-from tests.support.fleet import delete_all_phones, imported, new_phone_id, stored
+from tests.support.fleet import imported, new_phone_id, stored
 
 LATENCIES = {"dynamodb": 0.005, "secrets-manager": 0.025, "eventbridge": 0.015}
 HOUR = timedelta(hours=1)
 
 # roto: a server of its own, so that the figures are those of the client.
-pytestmark = pytest.mark.engine("roto")
-
-
-@pytest.fixture(autouse=True)
-def empty_table(engine: str) -> None:
-    assert engine
-    delete_all_phones()
+pytestmark = [pytest.mark.engine("roto"), pytest.mark.usefixtures("no_phones")]
 
 
 def fleet(size: int, *, due: int) -> list[str]:

@@ -21,18 +21,11 @@ from ops.gateway import PROJECT
 from ops.verifying import Difference, Finding, Progress, Verification
 from tests.support.aws import Wire
 from tests.support.cli import PROGRAM, environment, on_a_terminal, phones, without_colours
-from tests.support.fleet import delete_all_phones, imported, pair_of, stored
+from tests.support.fleet import imported, pair_of, stored
 
 # roto has the labels and tokens of Secrets Manager right, and moto has no BatchGetSecretValue by name that is missing.
-pytestmark = pytest.mark.engine("roto")
+pytestmark = [pytest.mark.engine("roto"), pytest.mark.usefixtures("no_phones")]
 Mirrored = Callable[[str], dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def _nobody(engine: str) -> None:
-    """An empty table, so that what is found is known."""
-    assert engine
-    delete_all_phones()
 
 
 @pytest.fixture
