@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.table import Table
 
-from tests.faults import scenes
+from tests.faults import registrar_scenes, scenes
 from tests.faults.scenes import Scene
 from tests.faults.spoilt_aws import Estate, Rule
 from tests.support.fleet import new_owner
@@ -35,6 +35,8 @@ REWRITE: Rule = {
 }  # fmt: skip
 ADD: Rule = {"service": "dynamodb", "operation": "PutItem"}
 QUERY: Rule = {"service": "dynamodb", "operation": "Query"}
+QUERY_IN_FORCE: Rule = {**QUERY, "body": "IndexName == 'by-username'"}
+QUERY_PREVIOUS: Rule = {**QUERY, "body": "IndexName == 'by-previous-username'"}
 READ_PHONE: Rule = {"service": "dynamodb", "operation": "GetItem", "resource": "SipPhones"}
 READ_TOKEN: Rule = {"service": "dynamodb", "operation": "GetItem", "resource": "ApiTokens"}
 CREATE: Rule = {"service": "secretsmanager", "operation": "CreateSecret"}
@@ -87,6 +89,7 @@ def publication(
 
 
 CURRENT, PENDING, REPLAYED = "200 current", "200 pending", "200 current, replayed"
+FOUND, ADOPTED = "200", "200 adopted"
 REFUSED, UNKNOWN, BROKEN, DOWN = "401", "404", "500", "503"
 for_good = partial(scenes.reset_without_secret, ForceDeleteWithoutRecovery=True)
 for_a_week = partial(scenes.reset_without_secret, RecoveryWindowInDays=7)
@@ -123,6 +126,18 @@ CALLS = [
     *publication("completion", scenes.abandoned_publication, "completed", "failed", "nothing"),
     Call("completion", "postpone", REWRITE, scenes.abandoned_publication, "failed", "failed", "failed",
          besides=({**PUT, "error": DENIED},)),
+    Call("lookup", "query", QUERY_IN_FORCE, registrar_scenes.lookup, FOUND, DOWN, BROKEN),
+    Call("lookup", "read", READ_PHONE, registrar_scenes.lookup, FOUND, DOWN, BROKEN),
+    Call("lookup in grace", "query", QUERY_IN_FORCE, registrar_scenes.lookup_in_grace, FOUND, DOWN, BROKEN),
+    Call("lookup in grace", "query again", QUERY_PREVIOUS, registrar_scenes.lookup_in_grace, FOUND, DOWN, BROKEN),
+    Call("lookup in grace", "read", READ_PHONE, registrar_scenes.lookup_in_grace, FOUND, DOWN, BROKEN),
+    Call("adoption", "query", QUERY_IN_FORCE, registrar_scenes.report, ADOPTED, DOWN, BROKEN),
+    Call("adoption", "read", READ_PHONE, registrar_scenes.report, ADOPTED, DOWN, BROKEN),
+    Call("adoption", "put event", ANNOUNCE, registrar_scenes.report, ADOPTED, DOWN, DOWN),
+    Call("adoption", "drop old pair", REWRITE, registrar_scenes.report, ADOPTED, DOWN, BROKEN),
+    Call("end of grace", "put event", ANNOUNCE, registrar_scenes.end_of_grace, "graceEnded", "failed", "failed"),
+    Call("end of grace", "drop old pair", REWRITE, registrar_scenes.end_of_grace, "graceEnded", "failed", "failed",
+         lost_once="nothing"),
     Call("take-over", "fence", FENCE, two_abandoned, "completed", "failed", "failed"),
     Call("take-over", "take over", REWRITE, two_abandoned, "completed", "failed", "failed", lost_once="nothing"),
     *publication("take-over", two_abandoned, "completed", "failed", "nothing"),

@@ -160,7 +160,7 @@ class Sweeping:
         assert counts["due"] <= 1
         assert not counts["rotated"] or self._is_rotated()
         assert not counts["completed"] or not self._stored().unsettled
-        done = [name for name in ("rotated", "completed", "failed", "left") if counts[name]]
+        done = [name for name in ("rotated", "completed", "graceEnded", "failed", "left") if counts[name]]
         return (done or ["nothing" if counts["due"] else "idle"])[0]
 
     def confirm(self) -> None:

@@ -16,6 +16,7 @@ import botocore.session
 import urllib3
 
 import app
+from chalicelib.announcements import Kind
 from chalicelib.phones import SipPhones
 from chalicelib.settings import Settings
 from ops.local_aws import create_resources, free_port, port_is_taken, simulator
@@ -87,7 +88,7 @@ class Estate:
     """What there is to see of the phones past the proxy: items, secrets, and events in a queue."""
 
     engine: str
-    _heard: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _heard: dict[tuple[Kind, str], set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def __post_init__(self) -> None:
         session: Any = botocore.session.get_session()
@@ -128,8 +129,9 @@ class Estate:
         """Takes up to ten events out of the queue, and answers with how many there were."""
         messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
         for message in messages:
-            detail = json.loads(message["Body"])["detail"]
-            self._heard[detail["sipPhoneId"]].add(detail["credentialsId"])
+            event = json.loads(message["Body"])
+            detail = event["detail"]
+            self._heard[Kind(event["detail-type"]), detail["sipPhoneId"]].add(detail["credentialsId"])
         if messages:
             taken = [
                 {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
@@ -138,14 +140,14 @@ class Estate:
             self._sqs.delete_message_batch(QueueUrl=self._queue, Entries=taken)
         return len(messages)
 
-    def announced(self, phone_id: str) -> set[str]:
+    def announced(self, phone_id: str, kind: Kind = Kind.RESET) -> set[str]:
         """The ids of the phone's pairs that were heard of so far."""
-        return self._heard[phone_id]
+        return self._heard[kind, phone_id]
 
-    def hears_of(self, phone: SipPhones, *, within: float = 20) -> bool:
+    def hears_of(self, phone: SipPhones, kind: Kind = Kind.RESET, *, within: float = 20) -> bool:
         """Whether the pair in force is announced, now or ``within`` so many seconds."""
         deadline = time.monotonic() + within
-        while phone.credentials_id not in self.announced(phone.id):
+        while phone.credentials_id not in self.announced(phone.id, kind):
             if not self.listen() and time.monotonic() > deadline:
                 return False
         return True
