@@ -25,6 +25,7 @@ MIX = [
     "reset", "replay", "reset", "no token", "reset", "reset by GET", "reset", "replay", "reset", "foreign phone",
     "reset", "reset", "replay", "reset", "not allowed", "reset", "reset by GET", "bad key", "replay", "reset",
 ]  # fmt: skip
+LOOKUPS = ["lookup"]
 REFUSALS = {"no token": 401, "not allowed": 403, "foreign phone": 404, "bad key": 400}
 
 
@@ -35,13 +36,18 @@ class Plan:
     url: str
     rate: float
     seconds: float
+    mix: list[str]
+    """The kinds of the requests, in turn."""
     phones: list[str]
+    usernames: list[str]
+    """Those that the registrar asks for."""
     owner: str
     """The token of the phones' owner."""
     stranger: str
     """The token of somebody for whom the phones do not exist."""
     nobody: str
     """The token of a level that may not reset."""
+    registrar: str
 
 
 @dataclass
@@ -67,7 +73,8 @@ class Request:
 
     kind: str
     method: str
-    phone: str
+    subject: str
+    """The phone, or the username of a lookup."""
     headers: dict[str, str]
     status: int
     credentials_id: str | None = None
@@ -80,17 +87,20 @@ class Traffic:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._phones = cycle(plan.phones)
+        self._usernames = cycle(plan.usernames)
         self._answered: deque[tuple[Request, str]] = deque(maxlen=len(plan.phones) // 4)
 
     def __iter__(self) -> Iterator[Request]:
-        for kind in cycle(MIX):
+        for kind in cycle(self._plan.mix):
             yield self._request(kind)
 
     def _request(self, kind: str) -> Request:
         plan = self._plan
+        if kind == "lookup":
+            return Request(kind, "GET", next(self._usernames), {"Authorization": f"Bearer {plan.registrar}"}, 200)
         if kind == "replay" and self._answered:
             request, credentials_id = self._answered.pop()
-            return Request("replay", "POST", request.phone, request.headers, 200, credentials_id)
+            return Request("replay", "POST", request.subject, request.headers, 200, credentials_id)
         token = {"not allowed": plan.nobody, "foreign phone": plan.stranger}.get(kind, plan.owner)
         headers = {"Authorization": f"Bearer {'x' if kind == 'no token' else token}"}
         if kind in REFUSALS:
@@ -111,19 +121,22 @@ class Traffic:
 
 async def send(session: aiohttp.ClientSession, plan: Plan, traffic: Traffic, request: Request) -> str | None:
     """Sends a request. What is wrong with the answer, if anything is; nothing of its content."""
-    url = f"{plan.url}/pbx/sipphone/{request.phone}/resetcredentials"
+    lookup = request.kind == "lookup"
+    path = f"registrar/digest/{request.subject}" if lookup else f"pbx/sipphone/{request.subject}/resetcredentials"
     try:
-        async with session.request(request.method, url, headers=request.headers) as answer:
+        async with session.request(request.method, f"{plan.url}/{path}", headers=request.headers) as answer:
             document: dict[str, Any] = json.loads(await answer.read())
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return f"{request.kind}: {type(error).__name__}"
     if answer.status != request.status:
         return f"{request.kind}: {answer.status}, expected {request.status}"
+    if lookup:
+        return None if document["username"] == request.subject else "lookup: another username"
     if request.status == 200:
         credentials_id = answer.headers["Credentials-Id"]
         if request.credentials_id not in (None, credentials_id):
             return f"{request.kind}: another pair than the first time"
-        if document["_id"] != request.phone:
+        if document["_id"] != request.subject:
             return f"{request.kind}: another phone"
         traffic.answered(request, credentials_id)
     return None

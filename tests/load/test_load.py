@@ -1,4 +1,4 @@
-"""The service as `make run` starts it, under a load of resets, replays and refusals from another process.
+"""The service as `make run` starts it, under a load of resets, replays, refusals and lookups from another process.
 
 `make load` and `make faults FULL=1` run it in full: a minute at the rate of the API's own limit, then ever faster.
 """
@@ -18,10 +18,10 @@ import pytest
 
 from chalicelib.access import AccessLevel
 from ops.gateway import PROJECT
-from tests.load.generator import Plan, Result
+from tests.load.generator import LOOKUPS, MIX, Plan, Result
 from tests.support import figures
 from tests.support.aws import forget_clients
-from tests.support.fleet import bearer, import_lines, new_owner, new_phone_id
+from tests.support.fleet import bearer, import_lines, new_owner, new_phone_id, stored
 from tests.support.program import Running, running
 
 FULL = os.environ.get("FULL") == "1"
@@ -105,9 +105,19 @@ def plan(service: Running) -> Iterator[Plan]:
             ("owner", AccessLevel.OWNER, owner),
             ("stranger", AccessLevel.OWNER, new_owner()),
             ("nobody", AccessLevel.PERSONAL, owner),
+            ("registrar", AccessLevel.REGISTRAR, None),
         )
     }
-    yield Plan(url=service.run["apiUrl"], rate=RATE, seconds=SECONDS, phones=phones, **tokens)
+    usernames = [stored(phone).username for phone in phones]
+    yield Plan(
+        url=service.run["apiUrl"],
+        rate=RATE,
+        seconds=SECONDS,
+        mix=MIX,
+        phones=phones,
+        usernames=usernames,
+        **tokens,
+    )
     forget_clients()
     del os.environ["AWS_ENDPOINT_URL"]
 
@@ -182,6 +192,40 @@ def show(capsys: pytest.CaptureFixture[str], line: str) -> None:
         print(f"\n{line}", end="")
 
 
+def highest_held(service: Running, plan: Plan, capsys: pytest.CaptureFixture[str]) -> Row:
+    """The highest rate at which ``plan`` is held, found by stepping up from its own, and what limits it."""
+    highest = "none"
+    for step in count():
+        harder = replace(plan, rate=round(plan.rate * STEP**step), seconds=STEP_SECONDS)
+        result, shares = drive(service, harder)
+        held = is_held(harder, result)
+        times = "{:.0f}, {:.0f}, {:.0f}, {:.0f} ms".format(*percentiles(result))
+        show(capsys, f"{harder.rate:g} a second: {'held' if held else 'not held'}; {times}; {result.errors} errors; "
+             f"{result.backlog} under way in the end; {shares}")  # fmt: skip
+        late = ("503, expected", "TimeoutError")
+        assert all(any(word in problem for word in late) for problem in result.problems), result.problems
+        if not held:
+            return highest, f"{shares.limit}; {shares}"
+        highest = f"{harder.rate:g} a second"
+    raise AssertionError
+
+
+# First, while the usernames are those that the phones were imported with.
+def test_every_lookup_of_the_registrar_feed_is_answered(
+    service: Running, plan: Plan, rows: list[Row], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lookups = replace(plan, mix=LOOKUPS)
+    drive(service, replace(lookups, seconds=WARM_UP_SECONDS))
+    result, _ = drive(service, lookups)
+    assert not result.errors, result.problems
+    if FULL:
+        highest, limit = highest_held(service, lookups, capsys)
+        rows += [
+            ("lookups of the registrar feed, highest rate held", highest),
+            ("what limits them", limit),
+        ]
+
+
 def test_a_steady_load_has_no_errors_and_leaves_nothing_behind(
     service: Running, plan: Plan, rows: list[Row], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,22 +261,10 @@ def test_a_steady_load_has_no_errors_and_leaves_nothing_behind(
 def test_too_much_load_makes_answers_late_and_never_wrong(
     service: Running, plan: Plan, rows: list[Row], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    highest = "none"
-    for step in count():
-        harder = replace(plan, rate=round(plan.rate * STEP**step), seconds=STEP_SECONDS)
-        result, shares = drive(service, harder)
-        held = is_held(harder, result)
-        times = "{:.0f}, {:.0f}, {:.0f}, {:.0f} ms".format(*percentiles(result))
-        show(capsys, f"{harder.rate:g} a second: {'held' if held else 'not held'}; {times}; {result.errors} errors; "
-             f"{result.backlog} under way in the end; {shares}")  # fmt: skip
-        late = ("503, expected", "TimeoutError")
-        assert all(any(word in problem for word in late) for problem in result.problems), result.problems
-        if not held:
-            break
-        highest = f"{harder.rate:g} a second"
+    highest, limit = highest_held(service, plan, capsys)
     rows += [
         ("highest rate held, 99 of 100 requests within a second", highest),
-        ("what limits it", f"{shares.limit}; {shares}"),
+        ("what limits it", limit),
     ]
 
     time.sleep(STEP_SECONDS)
