@@ -3,6 +3,7 @@
 `docs/openapi.yaml` has the meaning of each property and the rule for its values.
 """
 
+from functools import cache
 from typing import Any
 
 from pynamodb.attributes import (
@@ -88,11 +89,20 @@ class Status(MapAttribute[str, Any]):
 def plain(value: Any) -> Any:
     """A model, a map or a list of maps as plain JSON values, in the order of declaration, without nulls."""
     if isinstance(value, AttributeContainer):
+        values = value.attribute_values
         return {
-            attribute.attr_name: plain(part)
-            for name, attribute in vars(type(value)).items()
-            if isinstance(attribute, Attribute) and (part := value.attribute_values.get(name)) is not None
+            attribute_name: plain(part)
+            for name, attribute_name in _declared(type(value))
+            if (part := values.get(name)) is not None
         }
     if isinstance(value, list):
         return [plain(part) for part in value]
     return value
+
+
+@cache
+def _declared(kind: type[AttributeContainer]) -> list[tuple[str, str]]:
+    """The names of a model's or a map's properties, in Python and in the table, in the order of declaration."""
+    return [
+        (name, attribute.attr_name) for name, attribute in vars(kind).items() if isinstance(attribute, Attribute)
+    ]
