@@ -77,7 +77,7 @@ load: install
 
 # Kamailio and real SIP clients, which are installed if that is allowed. FULL=1 is with 1,000 simulated phones.
 sip: install
-	@$(BIN)/python -m tests.sip.packages
+	@$(BIN)/python -m tests.support.debian sip
 	PHONES=$(if $(FULL),1000,40) $(BIN)/python -m pytest tests/sip
 
 # Figures against what people would use instead, into build/bench and docs/performance.md: some ten minutes, for which
@@ -85,12 +85,9 @@ sip: install
 bench: install
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
-# The API reference in Chromium.
+# The API reference in Chromium, which is installed if that is allowed.
 browser: install
-	@for program in chromium chromedriver; do \
-		command -v $$program >/dev/null || { \
-			echo "$$program is missing; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }; \
-	done
+	@$(BIN)/python -m tests.support.debian browser
 	$(BIN)/python -m pytest tests/browser
 
 # How fast operators' commands are with 10,000 and 100,000 phones, in some ten minutes, into build/bench/operators.json.

@@ -1,6 +1,5 @@
 """Chromium, and the addresses at which it finds the service: at the root, and behind the path of a stage."""
 
-import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -12,6 +11,7 @@ from selenium.webdriver.chrome.service import Service
 
 import app
 from ops.gateway import GatewayServer
+from tests.support.debian import missing, program
 
 STAGE = "/v1"
 OPTIONS = (
@@ -23,14 +23,13 @@ OPTIONS = (
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    driver = shutil.which("chromedriver")
-    assert driver, "run `make browser`, which says what has to be installed"
+    assert not missing("browser"), "run `make browser`, which installs what is missing or says what it is"
     options = ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
+    options.binary_location = str(program("chromium"))
     for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = Chrome(options, Service(driver))
+    chrome = Chrome(options, Service(str(program("chromedriver"))))
     yield chrome
     chrome.quit()
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from chalicelib.credentials import Credentials
 from ops.local_aws import free_port, port_is_taken
-from tests.sip.packages import module, program
 from tests.sip.phone import Address
+from tests.support.debian import module, program
 
 PATIENCE_SECONDS = 40
 MODULES = ("account.so", "contact.so", "ctrl_tcp.so", "menu.so")

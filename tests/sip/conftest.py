@@ -8,9 +8,9 @@ import pytest
 
 from ops.gateway import PROJECT
 from tests.sip.kamailio import Kamailio, kamailio
-from tests.sip.packages import missing
 from tests.sip.service import Event, Service
 from tests.sip.service import service as running_service
+from tests.support.debian import missing
 from tests.support.examples import example
 
 RESULTS = PROJECT / "build" / "sip"
@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    assert not missing(), "run `make sip`"
+    assert not missing("sip"), "run `make sip`"
     with running_service(tmp_path_factory.mktemp("service")) as started:
         yield started
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ops.gateway import PROJECT
 from ops.local_aws import free_port, port_is_taken
-from tests.sip.packages import program
 from tests.sip.phone import Address
+from tests.support.debian import program
 
 CONFIGURATION = PROJECT / "docs" / "examples" / "kamailio.cfg"
 START_SECONDS = 20

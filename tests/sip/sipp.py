@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from chalicelib.credentials import Credentials
-from tests.sip.packages import program
 from tests.sip.phone import Address
+from tests.support.debian import program
 
 SCENARIO = Path(__file__).with_name("register.xml")
 PATIENCE_SECONDS = 30

@@ -1,6 +1,7 @@
-"""Finds the SIP software that `make sip` needs, and installs it where it may: on Debian, as root.
+"""Finds the programs of other makers that tests need, and installs them where it may: on Debian, as root.
 
-Exit status 0 when everything is there; 1 with one line that says what is missing.
+`python -m tests.support.debian sip` or `browser`. Exit status 0 when everything is there; 1 with one line that says
+what is missing.
 """
 
 import os
@@ -14,13 +15,18 @@ from pathlib import Path
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 LIBRARIES = ("usr/lib", "usr/lib/*", "usr/lib64", "usr/local/lib", "usr/local/lib64")
 
-PROGRAMS = {"baresip": "baresip-core", "kamailio": "kamailio", "sipp": "sip-tester"}
-MODULES = {
-    "baresip/modules/ctrl_tcp.so": "baresip-core",
-    "kamailio/modules/http_client.so": "kamailio-utils-modules",
-    "kamailio/modules/json.so": "kamailio-json-modules",
+PACKAGES = {
+    "sip": {
+        "baresip": "baresip-core",
+        "baresip/modules/ctrl_tcp.so": "baresip-core",
+        "kamailio": "kamailio",
+        "kamailio/modules/http_client.so": "kamailio-utils-modules",
+        "kamailio/modules/json.so": "kamailio-json-modules",
+        "sipp": "sip-tester",
+    },
+    "browser": {"chromedriver": "chromium-driver", "chromium": "chromium"},
 }
-"""What is looked for, and the Debian package that has it."""
+"""For each group of tests the programs and modules that are looked for, and the Debian package that has them."""
 
 
 def program(name: str) -> Path | None:
@@ -34,11 +40,15 @@ def module(name: str) -> Path | None:
     return next((file for folder in LIBRARIES for file in Path("/").glob(f"{folder}/{name}")), None)
 
 
-def missing() -> list[str]:
-    """The Debian packages of what is not installed."""
-    programs = {package for name, package in PROGRAMS.items() if program(name) is None}
-    modules = {package for name, package in MODULES.items() if module(name) is None}
-    return sorted(programs | modules)
+def missing(tests: str) -> list[str]:
+    """The Debian packages of what ``tests`` need and is not installed."""
+    return sorted(
+        {
+            package
+            for name, package in PACKAGES[tests].items()
+            if (module(name) if name.endswith(".so") else program(name)) is None
+        }
+    )
 
 
 def install(packages: Iterable[str]) -> None:
@@ -48,20 +58,20 @@ def install(packages: Iterable[str]) -> None:
         subprocess.run(["/usr/bin/apt-get", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def main() -> int:
+def main(tests: str) -> int:
     """The exit status."""
-    wanted = missing()
+    wanted = missing(tests)
     if wanted and os.geteuid() == 0 and Path("/usr/bin/apt-get").exists():
         print(f"Installing {' '.join(wanted)}")
         try:
             install(wanted)
         except subprocess.CalledProcessError as failure:
             print(f"apt-get failed with status {failure.returncode}: see above", file=sys.stderr)
-        wanted = missing()
+        wanted = missing(tests)
     if wanted:
-        print(f"make sip needs SIP software; its Debian packages: {' '.join(wanted)}", file=sys.stderr)
+        print(f"make {tests} needs the Debian packages {' '.join(wanted)}", file=sys.stderr)
     return 1 if wanted else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
