@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from chalicelib import idempotency
@@ -100,8 +101,8 @@ def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetim
     """Records that the publication ``token`` is complete and when the phone is next due (None: never).
 
     ``secret_arn`` is where the copy was written, None where there was nothing to write. False when another
-    publication may still be under way, or another pair is in force: then what is left to do stays on the
-    agenda. Forgets the requests that are too old or too many.
+    publication may still be under way, another pair is in force, or the grace period has ended: then what is
+    left to do stays on the agenda. Forgets the requests that are too old or too many.
     """
     ours = {token}
     if phone.unsettled != ours:
@@ -116,6 +117,8 @@ def settle(phone: SipPhones, token: str, *, secret_arn: str | None, due: datetim
     if secret_arn is not None:
         actions += [SipPhones.secret_arn.set(secret_arn), SipPhones.secret_version_id.set(token)]
     unchanged = (SipPhones.credentials_id == phone.credentials_id) & (SipPhones.unsettled == ours)
+    # A proof that came meanwhile ended the grace period, whose end is no date any more.
+    unchanged &= _has(SipPhones.previous_valid_until, phone.previous_valid_until)
     try:
         write(SipPhones, phone.id, actions, unchanged)
     except ConditionFailed:
@@ -194,7 +197,7 @@ def reschedule(
 ) -> None:
     """Gives a phone the date ``due`` (None: never), which is ``planned`` or regular.
 
-    Nobody may be at work on it, and it must still have the date that it was read with.
+    Nobody may be at work on it, and its dates must still follow from what was read.
     ``request`` is the digest of the idempotency key of whoever asked, and when: once for each key.
     """
     actions: list[Action] = [
@@ -203,7 +206,7 @@ def reschedule(
         _set_or_remove(SipPhones.planned_rotation, due if planned else None),
     ]
     same_pair: Condition = SipPhones.credentials_id == phone.credentials_id
-    condition = same_pair & _has(SipPhones.tend_at, phone.tend_at) & SipPhones.unsettled.does_not_exist()
+    condition = same_pair & _same_dates(phone) & SipPhones.unsettled.does_not_exist()
     if request is not None:
         digest, now = request
         actions.append(SipPhones.recent_requests[digest].set(idempotency.entry(phone.credentials_id, now)))
@@ -218,6 +221,7 @@ def end_grace(phone: SipPhones, *, due: datetime | None, adopted_at: datetime | 
     """
     actions = list(_DROP_PREVIOUS)
     condition: Condition = SipPhones.credentials_id == phone.credentials_id
+    condition &= _has(SipPhones.unsettled, phone.unsettled)
     if adopted_at is None:
         condition &= SipPhones.previous_valid_until == phone.previous_valid_until
     else:
@@ -225,7 +229,7 @@ def end_grace(phone: SipPhones, *, due: datetime | None, adopted_at: datetime | 
         condition &= SipPhones.adopted_at.does_not_exist()
     if not phone.unsettled:
         actions.append(_set_or_remove(SipPhones.tend_at, due))
-        condition &= SipPhones.unsettled.does_not_exist()
+        condition &= _same_dates(phone)
     write(SipPhones, phone.id, actions, condition)
 
 
@@ -251,6 +255,15 @@ def _unknown_request(digest: str, now: datetime) -> Condition:
     unknown = remembered.does_not_exist() | (remembered["at"] < idempotency.oldest(now))
     # A path can only be set inside a map that exists.
     return cast(Condition, SipPhones.recent_requests.exists() & unknown)
+
+
+def _same_dates(phone: SipPhones) -> Condition:
+    """The phone has the date that it was read with, and what its next one follows from."""
+    fetched = Path(SipPhones.status.config_loaded)
+    condition: Condition = fetched.exists() if phone.has_fetched_configuration else fetched.does_not_exist()
+    condition &= _has(SipPhones.rotation_days, phone.rotation_days)
+    condition &= _has(SipPhones.tend_at, phone.tend_at)
+    return condition
 
 
 def _has(attribute: Any, value: Any) -> Condition:

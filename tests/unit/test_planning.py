@@ -234,6 +234,17 @@ def test_a_reset_that_comes_between_reading_and_planning_wins(wire: Wire) -> Non
     assert stored(ids[0]).planned_rotation == planned.first_due == stored(ids[0]).tend_at
 
 
+def test_a_cancellation_knows_of_a_rotation_period_that_was_set_meanwhile(wire: Wire) -> None:
+    selection, (phone_id,) = phones()
+    plan(selection, window(), key="plan")
+    line = json.dumps({"_id": phone_id, "customer": stored(phone_id).customer, "rotationDays": 30})
+    wire.hold("UpdateItem", lambda: import_lines(line))
+    plan(selection, key="cancel")
+    phone = stored(phone_id)
+    assert phone.rotation_days == 30
+    assert phone.tend_at == phone.due(0)
+
+
 def test_a_reset_with_the_key_of_a_plan_is_a_request_of_its_own() -> None:
     selection, ids = phones()
     before = stored(ids[0])
