@@ -60,8 +60,8 @@ e2e: install
 	$(BIN)/python -m pytest tests/e2e
 
 # What can go wrong between the SDK and AWS, call by call; workers that are killed at random while a fifth of all calls
-# fail; whatever strangers can send; a load. FULL=1 takes longer and finds more, CHAOS_SEED=n repeats a run. The figures
-# of all come last.
+# fail; the service beside a model of it, request by request; whatever strangers can send; a load. FULL=1 takes longer and
+# finds more, CHAOS_SEED=n repeats a run. The figures of all come last.
 faults: install
 	@rm -rf build/faults
 	$(BIN)/python -m pytest tests/faults/test_matrix.py --numprocesses 8

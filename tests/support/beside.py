@@ -1,22 +1,24 @@
 """The service beside its reference: calls that take turns, and a look at every phone that a request may have changed."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar, cast
 
 from botocore.awsrequest import AWSPreparedRequest
 
-from chalicelib.errors import Unavailable
+from chalicelib.access import EVERY_PHONE
+from chalicelib.errors import NotFound, Unavailable
 from chalicelib.phones import SipPhones
-from chalicelib.resets import Resets
+from chalicelib.resets import NO_GRACE, Resets
 from chalicelib.services import Services
 from chalicelib.tending import Sweep, Tending
 from tests.support.fleet import pair_of
 from tests.support.interleaving import Announcing, Fate, Task, Turns
-from tests.support.reference import Call, Kind, Owner, Reference, Seen
+from tests.support.reference import Call, Kind, Old, Owner, Reference, Seen
 
 HOUR = timedelta(hours=1)
 
@@ -27,7 +29,7 @@ class Clock:
     """Stands still unless it is put forward."""
 
     def __init__(self) -> None:
-        self.now = datetime(2031, 1, 31, 9, 30, tzinfo=UTC)
+        self.now = datetime(2031, 1, 31, 9, 30, 15, 700_000, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.now
@@ -55,7 +57,7 @@ class Beside:
         self._turns = turns
         self._read_secret = read_secret
         self._touched: set[str] = set()
-        self._announced: set[str] = set()
+        self._announced: defaultdict[str, set[str]] = defaultdict(set)
         turns.watch = self._note_effect
         self.announce(first=True)
 
@@ -68,6 +70,7 @@ class Beside:
             publisher=publisher,
             resets=Resets(publisher, self.clock),
             planning=replace(self.services.planning, clock=self.clock),
+            registrar=replace(self.services.registrar, clock=self.clock, publisher=publisher),
         )
 
     def call(self, kind: Kind, phone_id: str = "", **who: Any) -> Call:
@@ -81,10 +84,10 @@ class Beside:
         self._end_if_over(running)
         return running
 
-    def sweep(self, fleet_days: int = 0) -> Sweep:
+    def sweep(self, fleet_days: int = 0, grace: timedelta = NO_GRACE) -> Sweep:
         publisher = replace(self.services.publisher, fleet_rotation_days=fleet_days)
-        tending = Tending(Resets(publisher, self.clock), publisher, self.clock, rate=float("inf"), workers=1)
-        return tending.tend(lambda: HOUR)
+        resets = Resets(publisher, self.clock, rotation_grace=grace)
+        return Tending(resets, publisher, self.clock, rate=float("inf"), workers=1).tend(lambda: HOUR)
 
     def sweep_at_once(self) -> Sweep:
         """A sweep that nothing comes in between of."""
@@ -133,33 +136,51 @@ class Beside:
         self._touched |= {phone_id for phone_id in self.reference.phones if phone_id in body}
         if operation == "PutEvents":
             (entry,) = json.loads(body)["Entries"]
-            self._announced.add(json.loads(entry["Detail"])["credentialsId"])
+            kind = entry["DetailType"].removeprefix("SIP Phone Credentials ")
+            self._announced[json.loads(entry["Detail"])["credentialsId"]].add(kind)
+            self.figures[f"announcements: {kind}"] += 1
 
     def _look(self, by: Call) -> None:
         self.reference.moment += 1
         for phone in filter(None, map(SipPhones.find, self._touched)):
-            self.reference.see(phone.id, _seen(phone), by=by, at=self.clock())
-            if phone.unsettled:
-                assert phone.tend_at, "nobody would ever complete it"
-            else:
-                self._check_published(phone)
+            valid = self.reference.valid(phone.id, at=self.clock())
+            self.reference.see(phone.id, self._seen(phone), by=by, at=self.clock())
+            if not phone.unsettled:
+                self._check_copy(phone)
+            if valid != (now_valid := self.reference.valid(phone.id, at=self.clock())):
+                self.look_up(phone.id, {*valid, *now_valid})
         self._touched.clear()
 
-    def _check_published(self, phone: SipPhones) -> None:
+    def look_up(self, phone_id: str, pair_ids: set[str] | None = None) -> None:
+        """Asks as a registrar for those pairs, or all that the phone has ever had."""
+        found = {}
+        for known in self.reference.phones[phone_id].pairs:
+            if pair_ids is None or known.pair_id in pair_ids:
+                self.figures["lookups"] += 1
+                with suppress(NotFound):
+                    digest = self.services.registrar.digest(known.pair[0], scope=EVERY_PHONE)
+                    found[digest.credentials_id] = digest.valid_until
+        assert found == self.reference.valid(phone_id, at=self.clock()), "other pairs are valid than should be"
+
+    def _check_copy(self, phone: SipPhones) -> None:
         copy = self._read_secret(phone.id)
         assert copy["credentialsId"] == phone.credentials_id, "settled, and the mirror has another pair"
         assert (copy["username"], copy["password"]) == pair_of(phone)
         assert copy["customer"] == phone.customer
-        assert phone.credentials_id in self._announced, "settled, and never announced"
 
-
-def _seen(phone: SipPhones) -> Seen:
-    return Seen(
-        pair_id=phone.credentials_id,
-        pair=pair_of(phone),
-        owner=Owner(phone.customer, phone.reseller),
-        planned=phone.planned_rotation,
-        tend_at=phone.tend_at,
-        rotation_days=None if phone.rotation_days is None else int(phone.rotation_days),
-        settled=not phone.unsettled,
-    )
+    def _seen(self, phone: SipPhones) -> Seen:
+        previous = (phone.previous_username, phone.previous_password)
+        until = phone.previous_valid_until
+        return Seen(
+            pair_id=phone.credentials_id,
+            pair=pair_of(phone),
+            changed_at=phone.credentials_changed_at,
+            old=None if until is None else Old(phone.previous_credentials_id, previous, until),
+            adopted=phone.adopted_at is not None,
+            announced=frozenset(self._announced[phone.credentials_id]),
+            owner=Owner(phone.customer, phone.reseller),
+            planned=phone.planned_rotation,
+            tend_at=phone.tend_at,
+            rotation_days=None if phone.rotation_days is None else int(phone.rotation_days),
+            settled=not phone.unsettled,
+        )

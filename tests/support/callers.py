@@ -27,8 +27,8 @@ def lambda_context() -> Any:
     return SimpleNamespace(aws_request_id=new_id())
 
 
-def ask_over_http(api: Api, method: str, phone_id: str, headers: Mapping[str, str]) -> Heard:
-    answer = api.request(method, reset_path(phone_id), headers)
+def ask_over_http(api: Api, method: str, phone_id: str, headers: Mapping[str, str], *, grace: int = 0) -> Heard:
+    answer = api.request(method, f"{reset_path(phone_id)}?grace={grace}", headers)
     body = answer.json
     if answer.status != 200:
         return Heard(body["message"])
