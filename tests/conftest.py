@@ -23,6 +23,7 @@ from tests.support.api import Api, ChaliceApi, http_api
 from tests.support.aws import Wire, engine_running
 from tests.support.aws import wire as the_wire
 from tests.support.fleet import delete_all_phones
+from tests.support.secrecy import Secrecy
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis_settings.register_profile("long", deadline=None, max_examples=5_000)
@@ -33,12 +34,21 @@ ENGINES = ("moto", "roto")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine(name): the behaviour needs this engine; says why in the test")
+    config.pluginmanager.register(Secrecy(), "secrecy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("engine")
         metafunc.parametrize("engine", marker.args if marker else ENGINES, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secrets_in_files(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files that tests leave are searched when all are done."""
+    yield
+    if isinstance(secrecy := pytestconfig.pluginmanager.get_plugin("secrecy"), Secrecy):
+        secrecy.search_files(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
