@@ -4,18 +4,21 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 PARAMETERS ?=
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade
+LOCKS := requirements.txt requirements-dev.txt
 VERSIONS ?= 3.12 3.13
 export PORT AWS_PORT FULL
 
-.PHONY: install run tend test test-versions check package deploy destroy e2e faults load sip browser bench fleet-figures format lock clean
+.PHONY: install run tend test test-versions check audit package deploy destroy e2e faults load sip browser bench
+.PHONY: fleet-figures format lock clean
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.txt requirements-dev.txt
+$(VENV)/.installed: $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is required: make PYTHON=python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes $(LOCKS:%=-r %)
 	@touch $@
 
 run: install
@@ -43,6 +46,13 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/pip check
+	$(BIN)/python -m pytest --quiet tests/unit/test_requirements.py
+
+# Asks PyPI for known vulnerabilities of everything that is pinned. A mirror that has no advisories is an error.
+audit: install
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		$(patsubst %,-r %,$(wildcard requirements*.txt))
 
 # The artefact of a stage: build/STAGE/sam.json and build/STAGE/deployment.zip.
 package: install
@@ -99,12 +109,10 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Pins the newest allowed versions of everything that pyproject.toml names, for all supported Pythons.
+# Pins the newest allowed versions of everything that pyproject.toml names, for all supported Pythons, by their hashes.
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade \
-		pyproject.toml --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade \
-		--group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf .venv .venv-* .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build
