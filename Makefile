@@ -113,6 +113,8 @@ format: install
 lock: install
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --group awscli --output-file requirements-awscli.txt
+	$(LOCK) --group ministack --output-file requirements-ministack.txt
 
 clean:
 	rm -rf .venv .venv-* .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -21,7 +21,7 @@ from ops.environments import python_with
 from ops.gateway import PROJECT
 from ops.local_aws import REGION, LocalAwsFailed, free_port
 
-REQUIREMENT = "ministack[full]==1.5.33"
+REQUIREMENTS = PROJECT / "requirements-ministack.txt"
 HOME = PROJECT / ".local" / "ministack-venv"
 START_SECONDS = 30
 STOP_SECONDS = 10
@@ -33,7 +33,7 @@ def ministack(log: Path) -> Iterator[str]:
 
     Its state is in memory only. Raises :class:`LocalAwsFailed`.
     """
-    python = python_with(REQUIREMENT, HOME)
+    python = python_with(REQUIREMENTS, HOME)
     port = free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
     # It unpacks every function's archive here, once for each process that runs it.

@@ -18,7 +18,7 @@ def name_errors() -> None:
     runtime: Any = import_module("ministack.core.lambda_runtime")
     functions: Any = import_module("ministack.services.lambda_svc")
     if REPORTED not in runtime._PYTHON_WORKER_SCRIPT:
-        raise SystemExit("this ministack is not the one that ops/ministack_server.py mends: see REQUIREMENT")
+        raise SystemExit("this ministack is not the one that ops/ministack_server.py mends: see pyproject.toml")
     runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(
         REPORTED, f'{REPORTED}, "type": type(e).__name__'
     )
