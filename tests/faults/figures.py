@@ -1,4 +1,7 @@
-"""The figures of all fault tests: each test leaves its own in build/faults, and this prints them as one table."""
+"""The figures of all fault tests: each test leaves its own in build/faults, and this prints them as one table.
+
+In its end are those of the recorder of `tests/support/secrecy.py`, over all tests that were run.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.gateway import PROJECT
+from tests.support import secrecy_figures
 
 FOLDER = PROJECT / "build" / "faults"
 
@@ -19,10 +23,10 @@ def leave(subject: str, title: str, rows: Sequence[tuple[str, object]]) -> None:
     (FOLDER / f"{subject}.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def table(subject: str = "*", folder: Path = FOLDER) -> Table:
-    """The figures of ``subject``, or all that are in ``folder``."""
+def table(subject: str = "*", *more: Path) -> Table:
+    """The figures of ``subject``, or of all that left some, and those of the files ``more`` that exist."""
     shown = Table("figure", "value")
-    for file in sorted(folder.glob(f"{subject}.json")):
+    for file in [*sorted(FOLDER.glob(f"{subject}.json")), *filter(Path.exists, more)]:
         figures = json.loads(file.read_text())
         shown.add_section()
         shown.add_row(f"[bold]{figures['title']}", "")
@@ -32,4 +36,4 @@ def table(subject: str = "*", folder: Path = FOLDER) -> Table:
 
 
 if __name__ == "__main__":
-    Console(width=100).print(table())
+    Console(width=100).print(table("*", secrecy_figures.FILE))

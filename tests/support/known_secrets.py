@@ -10,12 +10,13 @@ TOKEN = "an API token"
 HA1 = "an HA1"
 
 SHORTEST = 8
-"""A shorter password, or one of letters only, which an import can bring, would be found in any text."""
+"""A shorter password, or one without a digit, such as an import can bring, would be found in any text."""
 EXAMPLES = (Path(__file__).parent.parent.parent / "docs" / "openapi.yaml").read_text()
 """What the API's description shows to everybody is no secret."""
 
 # What is generated is 32 or 64 characters long, in lower case and digits.
 _GENERATED = re.compile(r"[0-9a-z]{32}(?:[0-9a-z]{32})?")
+_DIGIT = re.compile(r"\d")
 _RUN = re.compile(r"[0-9A-Za-z]{32,}")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{43,}")
 # By their form alone, wherever they were made: another program's, for instance.
@@ -35,7 +36,7 @@ class KnownSecrets:
 
     def learn(self, kind: str, secret: str | None) -> int:
         """Adds a secret, unless it is None or cannot be told from other text. Answers how many are new: 0 or 1."""
-        if secret is None or len(secret) < SHORTEST or secret.isalpha() or secret in EXAMPLES:
+        if secret is None or len(secret) < SHORTEST or not _DIGIT.search(secret) or secret in EXAMPLES:
             return 0
         secrets = self._generated if _GENERATED.fullmatch(secret) else self._others
         is_new = secret not in secrets

@@ -1,63 +1,87 @@
-"""The places that are meant for secrets: answers to whoever asked, the table, Secrets Manager. Any other is a leak."""
+"""The places that are meant for secrets, each with the reason why it may have them. Any other is a leak."""
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.known_secrets import HA1, PASSWORD
+from tests.support.known_secrets import HA1, PASSWORD, TOKEN
 
 NONE: frozenset[str] = frozenset()
-_STORED = frozenset({PASSWORD, HA1})
+ALL = frozenset({PASSWORD, HA1, TOKEN})
 
-_ANSWERED = {"/resetcredentials": PASSWORD, "/registrar/": HA1}
-# Commands of the operators that are asked for secrets, the tests' Lambda, and what documents tell people to type.
-_PROGRAMS = re.compile(
-    r"ops\.cli .*(--reveal|tokens issue|export|convert)|tests/support/archive\.py|examples/reset_phone\.py|^bash -c"
-)
-# Of what `make run` prints: the phone of its first reset, and how to reset it again.
+
+@dataclass(frozen=True)
+class Place:
+    """Secrets of these kinds may be where the regular expression is found in the name of a place."""
+
+    name: str
+    kinds: frozenset[str]
+    reason: str
+
+
+# Answers over HTTP with status 200, by path. Refusals and headers never have a secret.
+ANSWERS = [
+    Place("/resetcredentials", frozenset({PASSWORD}), "whoever resets a phone is told its new pair"),
+    Place("/registrar/", frozenset({HA1}), "registrars check phones with HA1, and are never told a password"),
+]
+# Answers of Lambda functions, by event.
+INVOCATIONS = [
+    Place("'includeCredentials': True", frozenset({PASSWORD}), "a workflow that asks for the pair gets it"),
+]
+# Bodies of requests to AWS, by service and property.
+REQUESTS = [
+    Place("^dynamodb$", frozenset({PASSWORD}), "the table is the truth; of tokens it has the SHA-256 only"),
+    Place("^secrets-manager SecretString$", frozenset({PASSWORD}), "the copy of the pair; not names, not tags"),
+]
+# What programs print, by command line. What they write to standard error never has a secret.
+PROGRAMS = [
+    Place(r"ops\.cli .*--reveal", frozenset({PASSWORD}), "an operator asks for the pair of a phone"),
+    Place(
+        r"ops\.cli .*export .*--secrets", frozenset({PASSWORD}), "an operator asks for all pairs, and confirms it"
+    ),
+    Place(r"ops\.cli .*convert", frozenset({PASSWORD}), "what `import` takes; on a terminal with --reveal only"),
+    Place(r"ops\.cli .*tokens issue", frozenset({TOKEN}), "a token is shown once, to who issues it"),
+    Place(
+        r"examples/reset_phone\.py", frozenset({PASSWORD}), "an example that prints the pair which it asked for"
+    ),
+    Place(r"bash -c .*curl", frozenset({PASSWORD, HA1, TOKEN}), "what documents tell people to ask the API for"),
+    Place(r"tests/support/archive\.py", frozenset({PASSWORD, HA1}), "the tests' Lambda, which hands answers back"),
+]
+# Files that tests leave, by path.
+FILES = [
+    Place("/aws/", ALL, "the state of a simulated AWS: the table and the secrets themselves"),
+    Place(r"/run\.json$", frozenset({TOKEN}), "what `make run` hands to scripts of the same user"),
+    Place(
+        r"\.jsonl$", frozenset({PASSWORD}), "what an import reads, and an export that was asked for pairs writes"
+    ),
+    Place(r"\.(py|js)$", ALL, "copies of the project's own"),
+]
+# What `make run` prints: the phone of its first reset, and how to reset it again.
+_OF_MAKE_RUN = {"output.txt", "make-run.log"}
 _PRINTED_BY_MAKE_RUN = re.compile(
     r"^  \"password\": .*$|^  curl -s -X POST -H 'Authorization: Bearer .*$", re.MULTILINE
 )
-_OF_MAKE_RUN = {"output.txt", "make-run.log"}
-_FILES = {
-    "aws",  # the state of a simulated AWS: the table and the secrets themselves
-    "run.json",  # what `make run` hands to scripts of the same user
-}
-_KINDS_OF_FILES = {
-    ".jsonl",  # what an import reads and an export writes
-    ".py", ".js",  # copies of the project's own
-}  # fmt: skip
 
 
-def in_success(path: str) -> frozenset[str]:
-    """The kinds of secrets that may be in the body of a good answer over HTTP."""
-    return frozenset(kind for part, kind in _ANSWERED.items() if part in path)
+def kinds(places: list[Place], name: str) -> frozenset[str]:
+    """The kinds of secrets that may be in the place of that name."""
+    return NONE.union(*(place.kinds for place in places if re.search(place.name, name)))
 
 
-def in_lambda_answer(event: object) -> frozenset[str]:
-    """The kinds of secrets that may be in the answer of a Lambda function to ``event``."""
-    return frozenset({PASSWORD}) if "'includeCredentials': True" in repr(event) else NONE
-
-
-def in_request_to_aws(service: str, body: str) -> list[tuple[str, frozenset[str]]]:
-    """The parts of a request's body, each with the kinds of secrets that may be in it."""
-    if service == "dynamodb":
-        return [(body, _STORED)]
+def parts_of_request(service: str, body: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """The parts of the body of a request to AWS, each with the kinds of secrets that may be in it."""
     if service == "secrets-manager":
         asked = json.loads(body)
-        return [(asked.pop("SecretString", ""), _STORED), (json.dumps(asked), NONE)]
-    return [(body, NONE)]
+        secret = "SecretString"
+        yield asked.pop(secret, ""), kinds(REQUESTS, f"{service} {secret}")
+        body = json.dumps(asked)
+    yield body, kinds(REQUESTS, service)
 
 
-def is_output(command: str) -> bool:
-    """Whether the output of a program is secrets that it was asked for."""
-    return _PROGRAMS.search(command) is not None
-
-
-def outside(file: Path) -> str:
-    """The text of a file without what is meant to be in it; none, where all of it is, or where it is no text."""
-    if file.suffix in _KINDS_OF_FILES or _FILES & {*file.parts}:
-        return ""
+def text_of(file: Path) -> str:
+    """What a file has, without the lines of `make run` that are meant for secrets; nothing, when it is no text."""
     content = file.read_bytes()
     if b"\0" in content:
         return ""

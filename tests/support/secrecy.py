@@ -7,17 +7,15 @@ AWS, answers over HTTP and of Lambda functions, files. A test during which a sec
 and says which kind of secret and where, never the secret. ``pytest -p no:secrecy`` does without.
 """
 
-import functools
 import logging
 import subprocess
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import botocore.handlers
@@ -37,29 +35,11 @@ from tests.support.cli import Done
 from tests.support.known_secrets import HA1, PASSWORD, TOKEN, KnownSecrets
 from tests.support.renderings import as_text, command_of, rendered, shown
 from tests.support.secrecy_figures import Figures, is_whole
+from tests.support.watching import after, after_wherever_imported, modules
 
 INSTANCES = 100
 """So many objects of each class are looked at in one test."""
 STANDARD = frozenset(vars(logging.makeLogRecord({})))
-
-
-def after(owner: Any, name: str, look: Callable[..., object]) -> None:
-    """Has ``look`` called after the function ``name`` of ``owner``, with its result and its arguments."""
-    function = getattr(owner, name)
-
-    @functools.wraps(function)
-    def watched(*arguments: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
-        result = function(*arguments, **options)
-        look(result, *arguments, **options)
-        return result
-
-    setattr(owner, name, watched)
-
-
-def modules(*packages: str) -> list[ModuleType]:
-    """The modules of ``packages`` that are loaded."""
-    return [module for name, module in sys.modules.items() if name.startswith(packages)]
 
 
 class Secrecy:
@@ -148,12 +128,15 @@ class Secrecy:
     def on_command(self, done: Done, *arguments: str, **_: Any) -> None:
         self.search_output(" ".join(["ops.cli", *arguments]), done.stdout, done.stderr)
 
+    def on_terminal(self, shown: tuple[int, str], *arguments: str, **_: Any) -> None:
+        self.search_output(" ".join(["ops.cli", *arguments]), shown[1], "")
+
     def search_output(self, command: str, output: str, error: str) -> None:
         """Looks into what a program printed."""
-        if places.is_output(command):
+        meant = places.kinds(places.PROGRAMS, command)
+        if meant:
             self.learn_from(output)
-        else:
-            self.search(output, f"standard output of {command[:100]}")
+        self.search(output, f"standard output of {command[:100]}", but=meant)
         self.search(error, f"standard error of {command[:100]}")
 
     def on_http_answer(self, _result: None, answer: Answer, *_: Any, **__: Any) -> None:
@@ -165,19 +148,20 @@ class Secrecy:
     def on_success(self, answer: Answer, _api: object, _method: str, path: str, *_: Any, **__: Any) -> None:
         if answer.status != HTTPStatus.OK:
             return
-        body, meant = as_text(answer.body), places.in_success(path)
+        body, meant = as_text(answer.body), places.kinds(places.ANSWERS, path)
         if PASSWORD in meant:
             self.learn_from(body)
         self.search(body, "an answer over HTTP", but=meant)
 
     def on_answer_of_lambda(self, answer: Any, _function: object, event: Any, *_: Any) -> None:
-        self.search(repr(answer), "the answer of a Lambda function", but=places.in_lambda_answer(event))
+        meant = places.kinds(places.INVOCATIONS, repr(event))
+        self.search(repr(answer), "the answer of a Lambda function", but=meant)
 
     def on_request_to_aws(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> None:
         _before, service, operation = event_name.split(".")
         where = f"a request to AWS, {operation} of {service}"
         self.search(f"{request.url} {request.headers.items()}", where)
-        for part, meant in places.in_request_to_aws(service, as_text(request.body)):
+        for part, meant in places.parts_of_request(service, as_text(request.body)):
             self.search(part, where, but=meant)
 
     def on_instance(self, _result: None, instance: Any, *_: Any, **__: Any) -> None:
@@ -195,8 +179,9 @@ class Secrecy:
     def search_files(self, folder: Path) -> None:
         """Looks into the files under ``folder``."""
         for file in folder.rglob("*"):
-            if file.is_file():
-                self.search(places.outside(file), f"the file {file}")
+            meant = places.kinds(places.FILES, str(file))
+            if file.is_file() and meant != places.ALL:
+                self.search(places.text_of(file), f"the file {file}", but=meant)
 
     # What pytest calls.
 
@@ -224,10 +209,8 @@ class Secrecy:
         ]  # fmt: skip
 
     def pytest_collection_finish(self) -> None:
-        phones = cli.phones
-        for module in modules("tests."):
-            for name in [name for name, value in vars(module).items() if value is phones]:
-                after(module, name, self.on_command)
+        after_wherever_imported(cli.phones, self.on_command, "tests.")
+        after_wherever_imported(cli.on_a_terminal, self.on_terminal, "tests.")
         for module in modules("chalicelib.", "ops."):
             for made in [*vars(module).values()]:
                 if isinstance(made, type) and made.__module__ == module.__name__ and not issubclass(made, Enum):

@@ -1,4 +1,7 @@
-"""How many secrets were looked for, in how many lines: by file of tests, and over several runs."""
+"""How many secrets were looked for, in how many lines: by file of tests, and over several runs.
+
+Each run replaces the figures of the files that it ran, in ``build/secrecy``. `make faults` prints the sums.
+"""
 
 import json
 import threading
@@ -7,9 +10,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support.figures import FOLDER
+from ops.gateway import PROJECT
 
-FILE = FOLDER / "secrecy.json"
+FILE = PROJECT / "build" / "secrecy" / "figures.json"
 ROWS = {"secrets looked for": "secrets", "lines searched": "lines"}
 
 
@@ -38,6 +41,7 @@ class Figures:
         """Writes them down, with those that other runs left of other files."""
         runs: dict[str, dict[str, int]] = json.loads(FILE.read_text())["runs"] if FILE.exists() else {}
         runs.update(self.plain())
+        runs = {file: figures for file, figures in runs.items() if (PROJECT / file).exists()}
         rows = [[name, f"{sum(run.get(figure, 0) for run in runs.values()):,}"] for name, figure in ROWS.items()]
         FILE.parent.mkdir(parents=True, exist_ok=True)
         FILE.write_text(json.dumps({"title": "Secrecy", "rows": rows, "runs": runs}, indent=2) + "\n")

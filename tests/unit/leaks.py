@@ -23,7 +23,7 @@ from tests.support.api import ChaliceApi
 from tests.support.fleet import admin, imported, new_phone_id, reset_path, stored
 
 PASSWORD = "leak5leak5leak5leak5leak5leak5le"
-PAIR = "leaked.by.an.import"
+PAIR = "leaked.by.import.1"
 ECHO = "import sys; sys.stdout.write(sys.stdin.read())"
 
 logger = logging.getLogger("somebody.else")
