@@ -46,7 +46,8 @@ PROGRAMS = [
     Place(
         r"examples/reset_phone\.py", frozenset({PASSWORD}), "an example that prints the pair which it asked for"
     ),
-    Place(r"bash -c .*curl", frozenset({PASSWORD, HA1, TOKEN}), "what documents tell people to ask the API for"),
+    Place("bash -c .*curl", frozenset({PASSWORD, HA1}), "what documents tell people to ask the API for"),
+    Place("bash -c .*phones tokens issue", frozenset({TOKEN}), "the same of a token"),
     Place(r"tests/support/archive\.py", frozenset({PASSWORD, HA1}), "the tests' Lambda, which hands answers back"),
 ]
 # Files that tests leave, by path.
@@ -67,7 +68,7 @@ _PRINTED_BY_MAKE_RUN = re.compile(
 
 def kinds(places: list[Place], name: str) -> frozenset[str]:
     """The kinds of secrets that may be in the place of that name."""
-    return NONE.union(*(place.kinds for place in places if re.search(place.name, name)))
+    return NONE.union(*(place.kinds for place in places if re.search(place.name, name, re.DOTALL)))
 
 
 def parts_of_request(service: str, body: str) -> Iterator[tuple[str, frozenset[str]]]:

@@ -20,6 +20,7 @@ from chalicelib.access import AccessLevel
 from chalicelib.credentials import Algorithm, Credentials
 from chalicelib.errors import NotFound
 from tests.support.api import ChaliceApi
+from tests.support.cli import on_a_terminal, phones
 from tests.support.fleet import admin, imported, new_phone_id, reset_path, stored
 
 PASSWORD = "leak5leak5leak5leak5leak5leak5le"
@@ -110,6 +111,15 @@ def test_output_of_another_program_that_the_test_reads(password: str) -> None:
 
 def test_arguments_of_a_program(password: str) -> None:
     subprocess.run([sys.executable, "-c", "", password], check=True)
+
+
+def test_output_of_a_command_of_operators(password: str) -> None:
+    assert phones("show", password).returncode
+
+
+def test_output_of_a_command_on_a_terminal(password: str) -> None:
+    status, _ = on_a_terminal("show", password)
+    assert status
 
 
 def test_metric(password: str) -> None:

@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from ops.gateway import PROJECT
-from tests.unit.leaks import PASSWORD
+from tests.support import places_for_secrets as places
+from tests.support.known_secrets import PASSWORD
+from tests.unit import leaks
 
 LEAKS = {
     "test_message_of_a_log_record": "a password in a log record of somebody.else, level DEBUG",
@@ -26,6 +28,8 @@ LEAKS = {
     "test_standard_output_of_another_program": "a password in captured stdout call",
     "test_output_of_another_program_that_the_test_reads": "a password in standard output of",
     "test_arguments_of_a_program": "a password in the arguments of a program",
+    "test_output_of_a_command_of_operators": "a password in standard error of ops.cli show",
+    "test_output_of_a_command_on_a_terminal": "a password in standard output of ops.cli show",
     "test_metric": "a password in captured stdout call",
     "test_exception": "a password in an exception, KeyError",
     "test_context_of_an_exception": "a password in an exception, LookupError",
@@ -79,10 +83,22 @@ def test_a_secret_where_it_is_meant_to_be_fails_nothing(run: Run) -> None:
     assert run.failures.keys() == LEAKS.keys() | {"test_assertion_that_compares_passwords"}
 
 
+@pytest.mark.parametrize(
+    "asked", ["export -", "find --note reception", "reset 5F", "show 5F", "tokens list", "verify"]
+)
+def test_what_an_operator_is_shown_unasked_is_no_place_for_secrets(asked: str) -> None:
+    assert places.kinds(places.PROGRAMS, f"ops.cli --local {asked}") == places.NONE
+
+
+@pytest.mark.parametrize("asked", ["export --secrets -", "reset 5F --reveal", "show 5F --reveal"])
+def test_what_an_operator_asks_for_is_a_place_for_pairs_and_for_nothing_else(asked: str) -> None:
+    assert places.kinds(places.PROGRAMS, f"ops.cli --local {asked}") == {PASSWORD}
+
+
 def test_a_report_shows_no_part_of_a_password(run: Run) -> None:
     assert "A secret" not in run.failures["test_assertion_that_compares_passwords"]
     for text in (run.output, *run.failures.values()):
-        assert PASSWORD[:8] not in text
+        assert leaks.PASSWORD[:8] not in text
 
 
 def test_the_service_adds_nothing_to_traces() -> None:
