@@ -9,7 +9,10 @@ from pathlib import Path
 from tests.support.known_secrets import HA1, PASSWORD, TOKEN
 
 NONE: frozenset[str] = frozenset()
-ALL = frozenset({PASSWORD, HA1, TOKEN})
+PAIRS = frozenset({PASSWORD})
+DIGESTS = frozenset({HA1})
+TOKENS = frozenset({TOKEN})
+ALL = PAIRS | DIGESTS | TOKENS
 
 
 @dataclass(frozen=True)
@@ -23,40 +26,35 @@ class Place:
 
 # Answers over HTTP with status 200, by path. Refusals and headers never have a secret.
 ANSWERS = [
-    Place("/resetcredentials", frozenset({PASSWORD}), "whoever resets a phone is told its new pair"),
-    Place("/registrar/", frozenset({HA1}), "registrars check phones with HA1, and are never told a password"),
+    Place("/resetcredentials", PAIRS, "whoever resets a phone is told its new pair"),
+    Place("/registrar/", DIGESTS, "registrars check phones with HA1, and are never told a password"),
 ]
 # Answers of Lambda functions, by event.
 INVOCATIONS = [
-    Place("'includeCredentials': True", frozenset({PASSWORD}), "a workflow that asks for the pair gets it"),
+    Place("'includeCredentials': True", PAIRS, "a workflow that asks for the pair gets it"),
 ]
 # Bodies of requests to AWS, by service and property.
 REQUESTS = [
-    Place("^dynamodb$", frozenset({PASSWORD}), "the table is the truth; of tokens it has the SHA-256 only"),
-    Place("^secrets-manager SecretString$", frozenset({PASSWORD}), "the copy of the pair; not names, not tags"),
+    Place("^dynamodb$", PAIRS, "the table is the truth; of tokens it has the SHA-256 only"),
+    Place("^secrets-manager SecretString$", PAIRS, "the copy of the pair; not names, not tags"),
 ]
 # What programs print, by command line. What they write to standard error never has a secret.
 PROGRAMS = [
-    Place(r"ops\.cli .*--reveal", frozenset({PASSWORD}), "an operator asks for the pair of a phone"),
-    Place(
-        r"ops\.cli .*export .*--secrets", frozenset({PASSWORD}), "an operator asks for all pairs, and confirms it"
-    ),
-    Place(r"ops\.cli .*convert", frozenset({PASSWORD}), "what `import` takes; on a terminal with --reveal only"),
-    Place(r"ops\.cli .*tokens issue", frozenset({TOKEN}), "a token is shown once, to who issues it"),
-    Place(
-        r"examples/reset_phone\.py", frozenset({PASSWORD}), "an example that prints the pair which it asked for"
-    ),
-    Place("bash -c .*curl", frozenset({PASSWORD, HA1}), "what documents tell people to ask the API for"),
-    Place("bash -c .*phones tokens issue", frozenset({TOKEN}), "the same of a token"),
-    Place(r"tests/support/archive\.py", frozenset({PASSWORD, HA1}), "the tests' Lambda, which hands answers back"),
+    Place(r"ops\.cli .*--reveal", PAIRS, "an operator asks for the pair of a phone"),
+    Place(r"ops\.cli .*export .*--secrets", PAIRS, "an operator asks for all pairs, and confirms it"),
+    Place(r"ops\.cli .*convert", PAIRS, "what `import` takes; on a terminal with --reveal only"),
+    Place(r"ops\.cli .*tokens issue", TOKENS, "a token is shown once, to who issues it"),
+    Place(r"examples/reset_phone\.py", PAIRS, "an example that prints the pair which it asked for"),
+    Place("bash -c .*curl", PAIRS | DIGESTS, "what documents tell people to ask the API for"),
+    Place("bash -c .*phones tokens issue", TOKENS, "the same of a token"),
+    Place(r"tests/support/archive\.py", PAIRS | DIGESTS, "the tests' Lambda, which hands answers back"),
 ]
 # Files that tests leave, by path.
 FILES = [
     Place("/aws/", ALL, "the state of a simulated AWS: the table and the secrets themselves"),
-    Place(r"/run\.json$", frozenset({TOKEN}), "what `make run` hands to scripts of the same user"),
-    Place(
-        r"\.jsonl$", frozenset({PASSWORD}), "what an import reads, and an export that was asked for pairs writes"
-    ),
+    Place(r"/run\.json$", TOKENS, "what `make run` hands to scripts of the same user"),
+    Place(r"/tokens\.json$", TOKENS, "what the generator of hostile requests presents"),
+    Place(r"\.jsonl$", PAIRS, "what an import reads, or an export that was asked for pairs writes"),
     Place(r"\.(py|js)$", ALL, "copies of the project's own"),
 ]
 # What `make run` prints: the phone of its first reset, and how to reset it again.
