@@ -49,6 +49,11 @@ PROGRAMS = [
     Place("bash -c .*phones tokens issue", TOKENS, "the same of a token"),
     Place(r"tests/support/archive\.py", PAIRS | DIGESTS, "the tests' Lambda, which hands answers back"),
 ]
+# Loggers whose records below INFO are nobody's business, because they are of who plays somebody else in a test.
+LOGGERS = {
+    "moto": "it plays AWS",
+    "selenium": "it plays a person, who types a token and reads the answer",
+}
 # Files that tests leave, by path.
 FILES = [
     Place("/aws/", ALL, "the state of a simulated AWS: the table and the secrets themselves"),

@@ -203,6 +203,8 @@ class Secrecy:
         after(HttpApi, "request", self.on_success)
         after(EventSourceHandler, "__call__", self.on_answer_of_lambda)
         after(ChaliceAuthorizer, "__call__", self.on_answer_of_lambda)
+        for name in places.LOGGERS:
+            logging.getLogger(name).setLevel(logging.INFO)
         # First, because a handler of the tests may answer in place of AWS.
         botocore.handlers.BUILTIN_HANDLERS[:0] = [
             ("before-send", self.on_request_to_aws), ("after-call", self.on_answer_of_aws)
@@ -220,9 +222,10 @@ class Secrecy:
         self._file = nodeid.partition("::")[0]
         self._late += self._taken()
         for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
-            if isinstance(logger, logging.Logger) and logger.level not in {logging.NOTSET, logging.DEBUG}:
-                logger.setLevel(logging.DEBUG)
-        logging.getLogger("moto").setLevel(logging.INFO)  # it plays AWS, and is no part of the service
+            if isinstance(logger, logging.Logger):
+                level = logging.INFO if logger.name in places.LOGGERS else logging.DEBUG
+                if logger.level not in {logging.NOTSET, level}:
+                    logger.setLevel(level)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, nodeid: str) -> None:
