@@ -25,7 +25,7 @@ from tests.support.aws import wire as the_wire
 from tests.support.fleet import delete_all_phones
 from tests.support.secrecy import Secrecy
 
-hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis_settings.register_profile("project", deadline=None, derandomize=True, stateful_step_count=40)
 hypothesis_settings.register_profile("long", deadline=None, max_examples=5_000)
 hypothesis_settings.load_profile("project")
 

@@ -73,6 +73,7 @@ some_fates = st.just([Fate.ARRIVES] * 20) | st.builds(
     st.sampled_from(Fate),
     st.sampled_from([1, 1, 1, 3]),
 )
+held_back = st.builds(lambda before: [Fate.ARRIVES] * before, st.integers(0, 2))
 # What can happen, how often, and with what. Rules of their own would be left out of whole histories at random.
 STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
     "reset_over_http": (5, {
@@ -83,7 +84,9 @@ STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
         "phone_id": a_phone, "caller": st.sampled_from([None, *IDENTITIES]), "key": st.sampled_from(KEYS),
         "grace": a_grace, "fates": some_fates,
     }),
-    "registered": (3, {"phone_id": a_phone, "pairs_ago": st.sampled_from([0, 0, 1, 2]), "fates": some_fates}),
+    "registered": (4, {
+        "phone_id": a_phone, "pairs_ago": st.sampled_from([0, 0, 0, 1, 2]), "fates": some_fates | held_back,
+    }),
     "look_up": (1, {"phone_id": a_phone}),
     "import_phone": (3, {
         "phone_id": a_phone, "owner": st.sampled_from(OWNERS), "details": some_details, "brings_pair": st.booleans(),
