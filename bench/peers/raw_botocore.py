@@ -84,7 +84,9 @@ def reset(phone_id: str) -> None:
         UpdateExpression=(
             "SET tendAt = :due, secretArn = :arn, secretVersionId = :id REMOVE tendFailures DELETE unsettled :ids"
         ),
-        ConditionExpression="credentialsId = :id AND unsettled = :ids",
+        ConditionExpression=(
+            "credentialsId = :id AND unsettled = :ids AND attribute_not_exists(previousValidUntil)"
+        ),
         ExpressionAttributeValues={
             ":due": {"N": str(int(now) + 90 * 86_400)},
             ":arn": {"S": arn},
