@@ -78,7 +78,7 @@ faults: install
 	$(BIN)/python -m pytest tests/faults --ignore tests/faults/test_matrix.py
 	$(BIN)/python -m pytest tests/hostile
 	$(BIN)/python -m pytest tests/load
-	@$(BIN)/python -m tests.faults.figures
+	@$(BIN)/python -m tests.support.figures
 
 # A minute at the rate that the API is limited to, then ever faster, until the local server holds it no more.
 load: export FULL = 1

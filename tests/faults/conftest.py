@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from tests.faults.figures import leave
 from tests.faults.matrix import CALLS, FAULTS, Cell, as_table
 from tests.faults.spoilt_aws import Estate, Proxy, spoilt_aws
+from tests.support import figures
 
 _cells: dict[tuple[str, str, str], Cell] = {}
 
@@ -31,4 +31,6 @@ def pytest_terminal_summary() -> None:
         Console(width=220).print(as_table(_cells))
         green = sum(cell.green for cell in _cells.values())
         cells = len(CALLS) * len(FAULTS)
-        leave("matrix", "Fault matrix", [("AWS calls", len(CALLS)), ("cells green", f"{green} of {cells}")])
+        figures.write(
+            "matrix", "Fault matrix", [("AWS calls", len(CALLS)), ("cells green", f"{green} of {cells}")]
+        )

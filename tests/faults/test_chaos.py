@@ -23,10 +23,10 @@ from chalicelib.resets import Resets
 from chalicelib.tending import Tending
 from ops.importing import import_phones
 from ops.phone_records import Record
-from tests.faults import figures
 from tests.faults.chaos_crew import Crew
 from tests.faults.chaos_worker import Request, Told, digest_of
 from tests.faults.spoilt_aws import Estate, Rule, present, spoilt_aws
+from tests.support import figures
 from tests.support.fleet import admin, new_owner, new_phone_id, pair_of
 
 
@@ -198,7 +198,7 @@ def test_whatever_fails_no_reset_is_lost_or_made_twice(tmp_path: Path, capsys: p
         ("resets a second", f"{len(requests) / seconds:.0f}"),
         *counts.items(),
     ]
-    figures.leave("chaos", "Chaos", rows)
+    figures.write("chaos", "Chaos", rows)
     with capsys.disabled():
         Console(width=100).print(figures.table("chaos"))
     assert statuses.keys() <= {200, 409, 503}

@@ -31,11 +31,11 @@ from chalicelib.settings import Settings
 from chalicelib.tending import LONGEST_BACK_OFF
 from ops.importing import Outcome, Result, import_phones
 from ops.phone_records import Record
-from tests.faults.figures import leave
 from tests.support.api import ChaliceApi
 from tests.support.aws import Wire
 from tests.support.beside import HOUR, Beside, Running
 from tests.support.callers import Heard, ask_by_invocation, ask_over_http
+from tests.support.figures import write
 from tests.support.fleet import empty_agenda
 from tests.support.interleaving import Fate, turns
 from tests.support.reference import Call, Identity, Owner, Token
@@ -296,4 +296,4 @@ def test_whatever_is_asked_in_whatever_order_and_whatever_fails_the_promises_hol
     machine: Any = partial(Model, wire, live, aws_client("secretsmanager"), figures)
     many = settings(settings.get_profile("long"), max_examples=1_000)
     run_state_machine_as_test(machine, settings=many if os.environ.get("FULL") else settings())
-    leave("model", "The service against its model", [(name, f"{figure:,}") for name, figure in figures.items()])
+    write("model", "The service against its model", [(name, f"{figure:,}") for name, figure in figures.items()])
