@@ -53,10 +53,10 @@ def told(capsys: pytest.CaptureFixture[str], text: str) -> None:
         print(f"\n{text}")
 
 
+@pytest.mark.usefixtures("no_phones")
 def test_an_import_takes_as_long_as_the_quota_of_secrets_manager_asks_for(
-    no_phones: None, wire: Wire, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    wire: Wire, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert no_phones is None
     ideal = (IMPORTED - 1) / SECRETS_PER_SECOND
 
     def seconds() -> float:
