@@ -13,6 +13,7 @@ import shlex
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,11 @@ INSERT INTO subscriber (username, domain, password, ha1, ha1b, email_address) VA
 
 def exported(schema: str, query: str, write: Callable[[Iterable[Iterable[Any]]], str]) -> str:
     """What a query of the guide gives on a system's tables, as a client writes it."""
-    tables = sqlite3.connect(":memory:")
-    tables.executescript(schema)
-    found = tables.execute((QUERIES / query).read_text())
-    names = [column[0] for column in found.description]
-    return write([names, *found])
+    with closing(sqlite3.connect(":memory:")) as tables:
+        tables.executescript(schema)
+        found = tables.execute((QUERIES / query).read_text())
+        names = [column[0] for column in found.description]
+        return write([names, *found])
 
 
 def mysql_batch(rows: Iterable[Iterable[Any]]) -> str:
