@@ -12,17 +12,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 CONCURRENCY = 32
 """How many calls a process has under way at most."""
+USER_AGENT = "sip-credentials"
+"""Who calls. Its own text the SDK would put together anew for each call, twice."""
 
 # A call that keeps failing is over after about seven seconds: two attempts of at most three, and the SDK's
 # back-off. What it should have done then follows later. Without parameter validation a mistake of ours cannot
-# put a secret into an exception's text. Its own user agent the SDK would put together anew for each call, twice.
+# put a secret into an exception's text.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=3,
     retries={"total_max_attempts": 2, "mode": "standard"},
     max_pool_connections=CONCURRENCY,
     parameter_validation=False,
-    user_agent="sip-credentials",
+    user_agent=USER_AGENT,
 )
 _SERVER_ERROR = 500
 

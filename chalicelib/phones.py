@@ -11,7 +11,6 @@ from zlib import crc32
 from pynamodb.attributes import (
     BooleanAttribute,
     ListAttribute,
-    MapAttribute,
     NumberAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
@@ -22,7 +21,7 @@ from pynamodb.models import Model
 
 from chalicelib.access import Tenancy
 from chalicelib.clock import timestamp
-from chalicelib.dynamodb import Connection, EpochSeconds, translated_errors
+from chalicelib.dynamodb import Connection, EpochSeconds, PlainMap, translated_errors
 from chalicelib.errors import NotFound
 from chalicelib.phone_properties import Codec, IpRestriction, Network, Ringer, Softkey, Status, Volume, plain
 from chalicelib.rotation import next_rotation, period
@@ -113,7 +112,7 @@ class SipPhones(Model):
     previous_password = UnicodeAttribute(attr_name="previousPassword", null=True)
     previous_credentials_id = UnicodeAttribute(attr_name="previousCredentialsId", null=True)
     previous_valid_until = EpochSeconds(attr_name="previousValidUntil", null=True)
-    recent_requests: MapAttribute[str, Any] = MapAttribute(attr_name="recentRequests", null=True)
+    recent_requests = PlainMap(attr_name="recentRequests", null=True)
     unsettled = UnicodeSetAttribute(null=True)
     secret_arn = UnicodeAttribute(attr_name="secretArn", null=True)
     secret_version_id = UnicodeAttribute(attr_name="secretVersionId", null=True)
@@ -167,7 +166,7 @@ class SipPhones(Model):
 
     def requests(self) -> dict[str, Any]:
         """What `idempotency` remembers of this phone."""
-        return dict(self.recent_requests.as_dict()) if self.recent_requests else {}
+        return self.recent_requests or {}
 
     @property
     def has_pair(self) -> bool:

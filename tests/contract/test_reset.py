@@ -150,7 +150,7 @@ def test_the_last_twenty_keys_are_remembered(api: Api) -> None:
         answer = api.request("POST", reset_path(phone.id), {**caller, "Idempotency-Key": f"key {number}"})
         assert answer.status == 409
     assert api.request("POST", reset_path(phone.id), {**caller, "Idempotency-Key": "key 29"}).status == 200
-    assert len(stored(phone.id).recent_requests.as_dict()) <= 25
+    assert len(stored(phone.id).requests()) <= 25
 
 
 @pytest.mark.parametrize("key", ["x", "k" * 255, "!~ #", "Authorization: Bearer"])

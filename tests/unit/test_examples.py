@@ -143,7 +143,7 @@ def test_the_python_example_repeats_what_was_not_answered_and_gets_the_pair_of_i
     now = stored(phone.id)
     answered = json.loads(done.stdout)
     assert (answered["username"], answered["password"]) == (now.username, now.password)
-    assert len(now.recent_requests.as_dict()) == 1
+    assert len(now.requests()) == 1
 
 
 @pytest.mark.engine("roto")

@@ -121,7 +121,7 @@ def test_old_keys_are_forgotten_with_the_next_reset(later: Resets) -> None:
     phone = imported()
     reset(phone, key="old")
     reset(phone, key="new", resets=later)
-    assert len(stored(phone.id).recent_requests.as_dict()) == 1
+    assert len(stored(phone.id).requests()) == 1
 
 
 @pytest.mark.usefixtures("engine")
