@@ -13,26 +13,31 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.config import Config
 
 import app
 from chalicelib.credentials import new_id
 from chalicelib.phones import SipPhones, shard_of
+from chalicelib.settings import Settings
 from ops.fleet import SEGMENTS, Fleet
 from ops.gateway import PROJECT
 from ops.importing import SECRETS_PER_SECOND, Outcome, import_phones
+from ops.local_aws import create_resources
 from ops.phone_records import Record
 from ops.run import SAMPLE_PHONES
 from ops.status import look
 from ops.verifying import REQUESTS_A_SECOND, SECRETS_A_REQUEST, Progress, Verification
 from tests.support.aws import Wire
-from tests.support.fleet import delete_all_phones, new_phone_id
+from tests.support.fleet import new_phone_id
 from tests.unit.test_sweep_figures import LATENCIES
 
 FULL = bool(os.environ.get("FULL"))
 IMPORTED = 10_000 if FULL else 1_000
 LOOKED_AT = 100_000 if FULL else 5_000
 FILE = PROJECT / "build" / "bench" / "operators.json"
+SIMULATOR_SECONDS = 300
 SAMPLE: dict[str, Any] = json.loads(SAMPLE_PHONES.read_text())[0]
 
 # roto: a server of its own, so that the figures are those of the client.
@@ -112,10 +117,18 @@ def test_a_verification_makes_the_most_of_the_quota_of_batch_reads(
 
 
 @pytest.fixture
-def large_fleet(aws_client: Any) -> Iterator[int]:
+def dynamodb(engine: str) -> Any:
+    """A client that waits for the simulator, whose pages hold more than the megabyte of DynamoDB's."""
+    assert engine
+    patient = Config(read_timeout=SIMULATOR_SECONDS, retries={"total_max_attempts": 1})
+    return botocore.session.get_session().create_client("dynamodb", config=patient)
+
+
+@pytest.fixture
+def large_fleet(no_phones: None, dynamodb: Any) -> Iterator[int]:
     """As many phones as the figure asks for, of the size of the sample."""
-    delete_all_phones()
-    dynamodb, table = aws_client("dynamodb"), SipPhones.Meta.table_name
+    assert no_phones is None
+    table = SipPhones.Meta.table_name
     now = app.services().clock()
     sample = SipPhones(
         username="u" * 32, password="p" * 32, changed_by="figures", changed_via="import", recent_requests={}
@@ -139,13 +152,14 @@ def large_fleet(aws_client: Any) -> Iterator[int]:
         for written in [workers.submit(put, items(number)) for number in range(0, LOOKED_AT, 25)]:
             written.result()
     yield LOOKED_AT
-    delete_all_phones()
+    dynamodb.delete_table(TableName=table)
+    create_resources(Settings.from_env())
 
 
 def test_a_look_at_the_fleet_is_a_parallel_scan_of_what_it_needs(
-    large_fleet: int, wire: Wire, aws_client: Any, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    large_fleet: int, wire: Wire, dynamodb: Any, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fleet = Fleet(aws_client("dynamodb"), SipPhones.Meta.table_name)
+    fleet = Fleet(dynamodb, SipPhones.Meta.table_name)
     with wire.slowed(LATENCIES), wire.recorded() as sent:
         processor = time.process_time()
         status, scan = look(fleet, fleet_days=90, now=app.services().clock())
