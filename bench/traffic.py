@@ -25,6 +25,8 @@ class Traffic:
     sent: list[str] = field(default_factory=list)
     items: list[int] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    first: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When each operation was first sent, by `time.perf_counter` and by `time.process_time`."""
     _latencies: Latencies = field(default_factory=dict)
     _thread: threading.local = field(default_factory=threading.local)
 
@@ -43,7 +45,7 @@ class Traffic:
         That is the time from the request's being sent to the answer's being read. The simulator's own time is a
         part of it; a call that takes the simulator longer is late, and counted.
         """
-        self.sent, self.items, self.late = [], [], []
+        self.sent, self.items, self.late, self.first = [], [], [], {}
         self._latencies = latencies
         try:
             yield
@@ -55,8 +57,10 @@ class Traffic:
         return Counter(self.sent)
 
     def _on_send(self, event_name: str, **_rest: Any) -> None:
-        self.sent.append(event_name.rsplit(".", 1)[1])  # appending is safe in threads
+        operation = event_name.rsplit(".", 1)[1]
         self._thread.began = time.perf_counter()
+        self.sent.append(operation)  # this and the next are safe in threads
+        self.first.setdefault(operation, (self._thread.began, time.process_time()))
 
     def _on_answer(self, event_name: str, **_rest: Any) -> None:
         _, service, operation = event_name.split(".")
