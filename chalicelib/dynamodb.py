@@ -48,7 +48,7 @@ class EpochSeconds(Attribute[datetime]):
 class PlainMap(Attribute[dict[str, Any]]):
     """A map of texts, whole numbers and such maps, read as what Python has for them.
 
-    PynamoDB's own makes an object of each map, which takes most of the time of reading a phone with many requests.
+    PynamoDB's own makes an object of each map.
     """
 
     attr_type = MAP
@@ -122,8 +122,7 @@ def update(item: ItemT, actions: list[Action], condition: Condition) -> ItemT:
 def write(model: type[Model], key: str, actions: list[Action], condition: Condition) -> None:
     """Like :func:`update`, without having the item sent back: to read it is most of an update's work."""
     with translated_errors():
-        # `Model.update` always asks for the whole item.
-        model._get_connection().update_item(key, actions=actions, condition=condition)  # noqa: SLF001
+        model._get_connection().update_item(key, actions=actions, condition=condition)  # noqa: SLF001 - PynamoDB has no public way
 
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. No code at all is a

@@ -66,7 +66,7 @@ def invoked(function: Invocation) -> Invocation:
             return function(event, context)
         except ServiceError:
             raise
-        except Exception:  # noqa: BLE001 - the last boundary: the cause goes to the log, never to the caller
+        except Exception:  # the last boundary: the cause goes to the log, never to the caller
             logger.exception("unexpected failure")
             raise InternalError from None
 

@@ -148,7 +148,7 @@ class Resets:
         if phone.unsettled:
             try:
                 publication = self.publisher.publish(phone, phone.credentials_id)
-            except Exception:  # noqa: BLE001 - the pair is in force: whatever is wrong now, the caller gets it
+            except Exception:  # the pair is in force: whatever is wrong now, the caller gets it
                 logger.exception("publication failed", sipPhoneId=phone.id)
                 publication = Publication.REFUSED
         logger.info(

@@ -52,7 +52,7 @@ def answer(resource: Resource, services: Callable[[], Services], request: Reques
         given = resource(services(), request)
     except ServiceError as error:
         refusal = error
-    except Exception:  # noqa: BLE001 - the last boundary: the cause goes to the log, never to the caller
+    except Exception:  # the last boundary: the cause goes to the log, never to the caller
         logger.exception("unexpected failure")
         refusal = InternalError()
     else:

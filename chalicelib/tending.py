@@ -116,7 +116,7 @@ class Tending:
             outcome, working = Outcome.NOTHING, True
         except Unavailable:
             outcome, working = Outcome.FAILED, False
-        except Exception:  # noqa: BLE001 - whatever is wrong with one phone, the others get their turn
+        except Exception:  # whatever is wrong with one phone, the others get their turn
             logger.exception("phone cannot be tended", sipPhoneId=phone_id)
             outcome, working = Outcome.FAILED, True
         tally.count(outcome, working=working)

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
+
+import urllib3
 
 from ops.environments import python_with
 from ops.gateway import PROJECT
@@ -76,10 +77,10 @@ def ministack(log: Path) -> Iterator[str]:
 
 def _healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=5):  # noqa: S310 - our own server
-            return True
-    except (urllib.error.URLError, OSError):
+        answer = urllib3.request("GET", f"{url}/_ministack/health", timeout=5, retries=False)
+    except urllib3.exceptions.HTTPError:
         return False
+    return answer.status == HTTPStatus.OK
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from jsonschema.protocols import Validator
 
-OPENAPI = Path(__file__).parent.parent / "docs" / "openapi.yaml"
+from ops.openapi import openapi
+
 MAX_RECORD_BYTES = 256 * 1024
 """DynamoDB's limit for an item is 400 KB; the rest is for what the service adds."""
 
@@ -163,13 +162,6 @@ def importable() -> set[str]:
     """The properties that an import takes."""
     schema = openapi()["components"]["schemas"]["ImportedSipPhone"]
     return _known(schema)
-
-
-@cache
-def openapi() -> dict[str, Any]:
-    """The API's description, parsed."""
-    document: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())
-    return document
 
 
 @cache

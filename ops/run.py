@@ -16,6 +16,7 @@ from typing import Any
 import click
 import urllib3
 
+import app
 from chalicelib import tokens
 from chalicelib.access import AccessLevel
 from chalicelib.answers import sweep_output
@@ -69,8 +70,6 @@ def main(port: int, aws_port: int, folder: Path) -> None:
             except LocalAwsFailed as error:
                 raise click.ClickException(str(error)) from error
         direct_logs(folder / "service.log")
-        import app  # noqa: PLC0415 - reads the environment, which is complete only now
-
         settings = Settings.from_env()
         services = app.services()
         create_resources(settings)

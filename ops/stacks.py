@@ -10,12 +10,12 @@ import botocore.session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,  # noqa: A004 - the SDK's own, of which this module needs no other
     CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 
 from chalicelib.settings import Settings
 
@@ -96,7 +96,7 @@ def explanation(error: ClientError | BotoCoreError | ValueError) -> str:
     match error:
         case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
             return f"no AWS credentials: {_line(error)}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
-        case ConnectionError() | HTTPClientError():
+        case NoConnection() | HTTPClientError():
             return f"AWS is not reachable: {_line(error)}; check the network, AWS_REGION and AWS_ENDPOINT_URL"
         case ClientError():
             return _refusal(error)

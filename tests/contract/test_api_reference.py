@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from ops.gateway import PROJECT
-from ops.phone_records import openapi
+from ops.openapi import openapi
 from tests.support.api import Answer, Api
 from tests.support.documents import EXAMPLE
 

@@ -13,7 +13,7 @@ import app
 from chalicelib import errors
 from chalicelib.access import AccessLevel
 from chalicelib.credentials import Algorithm, Credentials
-from ops.phone_records import openapi
+from ops.openapi import openapi
 from tests.support.api import Answer, Api
 from tests.support.aws import Wire
 from tests.support.fleet import admin, bearer, import_lines, imported, reset_path, stored

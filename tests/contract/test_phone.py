@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from pynamodb.attributes import MapAttribute
 
 from chalicelib.phones import DOCUMENT, SipPhones
-from ops.phone_records import openapi
+from ops.openapi import openapi
 from tests.support.api import Api
 from tests.support.documents import EXAMPLE, as_answered, valid_phones
 from tests.support.fleet import admin, import_lines, new_phone_id, reset_path

@@ -7,15 +7,14 @@ from urllib.parse import urljoin
 
 import jsonschema
 import pytest
-import yaml
 
 from chalicelib.access import AccessLevel
-from ops.gateway import PROJECT
+from ops.openapi import openapi
 from tests.e2e.conftest import CUSTOMER, RESELLER, Deployed
 from tests.support.api import Answer
 from tests.support.fleet import new_owner, new_phone_id, reset_path
 
-OPENAPI = yaml.safe_load((PROJECT / "docs" / "openapi.yaml").read_text())
+OPENAPI = openapi()
 pytestmark = pytest.mark.usefixtures("_on_ministack")
 
 NOBODY = {"Authorization": f"Bearer sipcred_0123456789abcdef_{'0' * 64}"}

@@ -21,8 +21,8 @@ from chalicelib import api_reference, phone_writes
 from chalicelib.access import AccessLevel
 from chalicelib.phones import SipPhones
 from ops import packaging
+from ops.openapi import openapi
 from ops.packaging import ARCHIVE, SERVICES, PackagingFailed, package, package_plainly
-from ops.phone_records import openapi
 from tests.support.archive import Invocation, event, reset_over_http, run, unpacked
 from tests.support.fleet import bearer, imported, new_owner, pair_of, stored
 

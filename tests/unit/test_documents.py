@@ -24,7 +24,7 @@ from chalicelib.announcements import Kind
 from chalicelib.settings import Settings
 from ops.gateway import PROJECT
 from ops.local_aws import REGION, free_port
-from ops.phone_records import openapi
+from ops.openapi import openapi
 from tests.support.markdown import DOCUMENTS, Block, blocks_of, inline_code_of, links_of, script
 
 HANG_SECONDS = 300
