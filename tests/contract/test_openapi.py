@@ -194,8 +194,9 @@ def test_everything_has_an_example_that_keeps_the_rules() -> None:
 
 
 @pytest.fixture
-def example_phone() -> Iterator[Json]:
-    """The phone that the examples speak of."""
+def example_phone(no_phones: None) -> Iterator[Json]:
+    """The phone that the examples speak of, and no other under its id, whose pair an import would leave as it is."""
+    assert no_phones is None
     document: Json = described(RESET)["responses"]["200"]["content"]["application/json"]["example"]
     (result,) = import_lines(json.dumps(document))
     assert not result.reason
